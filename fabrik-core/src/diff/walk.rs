@@ -1,0 +1,398 @@
+//! Walks two trees side by side and finds the rows in which they differ.
+//!
+//! On each level the lists of nodes that remain are merged by first key, and a node that both have is
+//! passed over unread, with everything below it. What remains at the bottom is read leaf by leaf and
+//! merged row by row. Passing over equal content on both sides takes the same rows from both, so the
+//! result is exactly the difference of two multisets of rows, and it costs what differs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::id::ChunkId;
+use crate::tree::Node;
+use crate::tree::branch::Branch;
+use crate::tree::leaf::{Leaf, LeafRow};
+use crate::tree::reader::{Child, LEAVES_AT_ONCE, TreeReader, children};
+
+/// How many branches are expanded at a time on one side.
+const BRANCHES_AT_ONCE: usize = 32;
+
+/// A row where it lies in its leaf.
+#[derive(Clone, Debug)]
+pub(crate) struct RowAt {
+    leaf: Arc<Leaf>,
+    index: usize,
+}
+
+impl RowAt {
+    pub(crate) fn row(&self) -> LeafRow<'_> {
+        self.leaf.row(self.index)
+    }
+}
+
+/// The rows of one key that are not on both sides: equal ones have cancelled. At least one side has rows.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) key: Box<[u8]>,
+    pub(crate) before: Vec<RowAt>,
+    pub(crate) after: Vec<RowAt>,
+}
+
+/// What the walk counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// Rows that are on both sides.
+    pub(crate) unchanged: u64,
+    /// Keys met more than once: before, after, on either side.
+    pub(crate) duplicates: [u64; 3],
+}
+
+/// Two trees under comparison. They must be sorted by the same key.
+#[derive(Debug)]
+pub(crate) struct Walk<'s> {
+    reader: TreeReader<'s>,
+    before: Side,
+    after: Side,
+    pending: Option<Group>,
+    pub(crate) counted: Counted,
+}
+
+/// What is left of one tree, from the front.
+#[derive(Debug, Default)]
+struct Side {
+    /// Unread branches just above leaves; they follow the leaves below.
+    branches: VecDeque<Child>,
+    /// Unread leaves; they follow those that were read.
+    unread: VecDeque<Child>,
+    leaves: VecDeque<Arc<Leaf>>,
+    /// The next row in the first leaf.
+    row: usize,
+}
+
+impl Side {
+    fn key(&self) -> Option<&[u8]> {
+        self.leaves.front().map(|leaf| leaf.key(self.row))
+    }
+
+    fn next(&mut self) -> RowAt {
+        let leaf = self.leaves.front().expect("the caller saw a key");
+        let row = RowAt { leaf: Arc::clone(leaf), index: self.row };
+        self.advance();
+        row
+    }
+
+    fn advance(&mut self) {
+        self.row += 1;
+        if self.leaves.front().is_some_and(|leaf| leaf.len() == self.row) {
+            self.leaves.pop_front();
+            self.row = 0;
+        }
+    }
+
+    /// Returns whether the next row is the only one of its key, as far as its own leaf tells.
+    fn is_single(&self) -> bool {
+        let leaf = self.leaves.front().expect("the caller saw a key");
+        self.row + 1 < leaf.len() && leaf.key(self.row) != leaf.key(self.row + 1)
+    }
+
+    fn is_out_of_rows(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.leaves.is_empty() && self.unread.is_empty() && self.branches.is_empty()
+    }
+}
+
+/// Takes nodes that both lists have out of them, and returns the rows below those.
+fn cancel(before: &mut Vec<Child>, after: &mut Vec<Child>) -> u64 {
+    let (mut i, mut j, mut rows) = (0, 0, 0);
+    let (mut kept_before, mut kept_after) = (Vec::new(), Vec::new());
+    while i < before.len() && j < after.len() {
+        match before[i].first_key().cmp(after[j].first_key()) {
+            std::cmp::Ordering::Less => {
+                kept_before.push(before[i].clone());
+                i += 1;
+            }
+            std::cmp::Ordering::Greater => {
+                kept_after.push(after[j].clone());
+                j += 1;
+            }
+            std::cmp::Ordering::Equal => {
+                if before[i].id() == after[j].id() {
+                    rows += before[i].rows();
+                } else {
+                    kept_before.push(before[i].clone());
+                    kept_after.push(after[j].clone());
+                }
+                (i, j) = (i + 1, j + 1);
+            }
+        }
+    }
+    kept_before.extend_from_slice(&before[i..]);
+    kept_after.extend_from_slice(&after[j..]);
+    (*before, *after) = (kept_before, kept_after);
+    rows
+}
+
+/// Nodes of one level, not yet read.
+#[derive(Debug)]
+struct Frontier {
+    level: u8,
+    nodes: Vec<Child>,
+}
+
+impl Frontier {
+    fn below(branch: Branch) -> Self {
+        Self { level: branch.level() - 1, nodes: children([Arc::new(branch)]) }
+    }
+
+    async fn descend(&mut self, reader: TreeReader<'_>) -> Result<()> {
+        let ids: Vec<ChunkId> = self.nodes.iter().map(Child::id).collect();
+        self.nodes = children(reader.branches(&ids, self.level).await?);
+        self.level -= 1;
+        Ok(())
+    }
+}
+
+impl<'s> Walk<'s> {
+    /// Reads both trees down to the branches above their leaves, as far as they differ.
+    pub(crate) async fn start(reader: TreeReader<'s>, before: ChunkId, after: ChunkId) -> Result<Self> {
+        let mut walk = Self {
+            reader,
+            before: Side::default(),
+            after: Side::default(),
+            pending: None,
+            counted: Counted::default(),
+        };
+        let mut roots = reader.nodes(&[before, after]).await?;
+        let (after_root, before_root) = (roots.pop(), roots.pop());
+        if before == after {
+            walk.counted.unchanged = before_root.map_or(0, |root| root.rows());
+            return Ok(walk);
+        }
+        let mut older = walk.before.open(before_root);
+        let mut newer = walk.after.open(after_root);
+        loop {
+            if let (Some(older), Some(newer)) = (&mut older, &mut newer)
+                && older.level == newer.level
+            {
+                walk.counted.unchanged += cancel(&mut older.nodes, &mut newer.nodes);
+            }
+            let level = |frontier: &Option<Frontier>| frontier.as_ref().map_or(0, |frontier| frontier.level);
+            let highest = level(&older).max(level(&newer));
+            if highest <= 1 {
+                break;
+            }
+            for frontier in [&mut older, &mut newer].into_iter().flatten() {
+                if frontier.level == highest {
+                    frontier.descend(reader).await?;
+                }
+            }
+        }
+        walk.before.take(older);
+        walk.after.take(newer);
+        Ok(walk)
+    }
+
+    /// Returns the next differing rows, keys ascending; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Group>>> {
+        let mut found = Vec::new();
+        loop {
+            self.merge(&mut found);
+            if !found.is_empty() {
+                return Ok(Some(found));
+            }
+            if self.before.is_exhausted() && self.after.is_exhausted() {
+                self.settle(&mut found);
+                return Ok(if found.is_empty() { None } else { Some(found) });
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Reads leaves until neither side is out of rows without being at its end.
+    async fn fill(&mut self) -> Result<()> {
+        loop {
+            let starved = |side: &Side| side.is_out_of_rows() && !side.is_exhausted();
+            if !starved(&self.before) && !starved(&self.after) {
+                return Ok(());
+            }
+            let dry = |side: &Side| side.is_out_of_rows() && side.unread.is_empty() && !side.branches.is_empty();
+            if dry(&self.before) || dry(&self.after) {
+                self.expand().await?;
+                continue;
+            }
+            let batch = |side: &Side| side.unread.len().min(LEAVES_AT_ONCE.saturating_sub(side.leaves.len()));
+            let (older, newer) = (batch(&self.before), batch(&self.after));
+            let ids: Vec<ChunkId> = self
+                .before
+                .unread
+                .drain(..older)
+                .chain(self.after.unread.drain(..newer))
+                .map(|leaf| leaf.id())
+                .collect();
+            let mut leaves = self.reader.leaves(&ids).await?.into_iter();
+            let nonempty = |leaf: &Arc<Leaf>| leaf.len() > 0;
+            self.before.leaves.extend(leaves.by_ref().take(older).filter(nonempty));
+            self.after.leaves.extend(leaves.filter(nonempty));
+        }
+    }
+
+    /// Reads some branches on both sides, over the same range of keys as far as that goes.
+    async fn expand(&mut self) -> Result<()> {
+        let mut older: Vec<Child> = take_front(&mut self.before.branches, BRANCHES_AT_ONCE);
+        let mut newer: Vec<Child> = take_front(&mut self.after.branches, BRANCHES_AT_ONCE);
+        // Give back what lies beyond the other side's range, so that equal leaves meet and cancel. Where
+        // they do not, because ranges do not align, they are read and their rows cancel.
+        let end_older = self.before.branches.front().map(|next| next.first_key().to_vec());
+        let end_newer = self.after.branches.front().map(|next| next.first_key().to_vec());
+        if let Some(end) = &end_older {
+            give_back(&mut newer, &mut self.after.branches, end, older.is_empty());
+        }
+        if let Some(end) = &end_newer {
+            give_back(&mut older, &mut self.before.branches, end, newer.is_empty());
+        }
+        let ids: Vec<ChunkId> = older.iter().chain(&newer).map(Child::id).collect();
+        let mut branches = self.reader.branches(&ids, 1).await?.into_iter();
+        let mut older = children(branches.by_ref().take(older.len()));
+        let mut newer = children(branches);
+        self.counted.unchanged += cancel(&mut older, &mut newer);
+        self.before.unread.extend(older);
+        self.after.unread.extend(newer);
+        Ok(())
+    }
+
+    /// Merges the rows at hand, until one side must be read further.
+    fn merge(&mut self, found: &mut Vec<Group>) {
+        loop {
+            let starved = |side: &Side| side.is_out_of_rows() && !side.is_exhausted();
+            if starved(&self.before) || starved(&self.after) {
+                return;
+            }
+            let order = match (self.before.key(), self.after.key()) {
+                (None, None) => return,
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(older), Some(newer)) => older.cmp(newer),
+            };
+            // The usual case first: one row on either side, and they are equal.
+            if order.is_eq() && self.pending.is_none() && self.before.is_single() && self.after.is_single() {
+                let row = |side: &Side| (Arc::clone(&side.leaves[0]), side.row);
+                let ((older, i), (newer, j)) = (row(&self.before), row(&self.after));
+                if older.row(i) == newer.row(j) {
+                    self.counted.unchanged += 1;
+                    self.before.advance();
+                    self.after.advance();
+                    continue;
+                }
+            }
+            let side = if order.is_gt() { &self.after } else { &self.before };
+            let key = side.key().expect("the order was found from it");
+            if self.pending.as_ref().is_none_or(|pending| *pending.key != *key) {
+                let key = key.into();
+                self.settle(found);
+                self.pending = Some(Group { key, before: Vec::new(), after: Vec::new() });
+            }
+            let pending = self.pending.as_mut().expect("it was just made");
+            if order.is_le() {
+                pending.before.push(self.before.next());
+            }
+            if order.is_ge() {
+                pending.after.push(self.after.next());
+            }
+        }
+    }
+
+    /// Ends the group under way: lets equal rows cancel and keeps what is left.
+    fn settle(&mut self, found: &mut Vec<Group>) {
+        let Some(mut group) = self.pending.take() else { return };
+        let repeats = [group.before.len() > 1, group.after.len() > 1];
+        self.counted.duplicates[0] += u64::from(repeats[0]);
+        self.counted.duplicates[1] += u64::from(repeats[1]);
+        self.counted.duplicates[2] += u64::from(repeats[0] || repeats[1]);
+        self.counted.unchanged += match (&group.before[..], &group.after[..]) {
+            ([older], [newer]) => {
+                let equal = older.row() == newer.row();
+                if equal {
+                    group.before.clear();
+                    group.after.clear();
+                }
+                u64::from(equal)
+            }
+            _ => cancel_rows(&mut group.before, &mut group.after, |row| row.row().content()),
+        };
+        if !group.before.is_empty() || !group.after.is_empty() {
+            found.push(group);
+        }
+    }
+}
+
+impl Side {
+    /// Starts from a root: a leaf is all there is, a branch gives a frontier.
+    fn open(&mut self, root: Option<Node>) -> Option<Frontier> {
+        match root? {
+            Node::Leaf(leaf) => {
+                self.leaves.extend((leaf.len() > 0).then(|| Arc::new(leaf)));
+                None
+            }
+            Node::Branch(branch) => Some(Frontier::below(branch)),
+        }
+    }
+
+    fn take(&mut self, frontier: Option<Frontier>) {
+        match frontier {
+            Some(Frontier { level: 0, nodes }) => self.unread = nodes.into(),
+            Some(Frontier { nodes, .. }) => self.branches = nodes.into(),
+            None => {}
+        }
+    }
+}
+
+fn take_front(from: &mut VecDeque<Child>, most: usize) -> Vec<Child> {
+    from.drain(..most.min(from.len())).collect()
+}
+
+/// Puts nodes that start at `end` or later back, but at least one stays when `keep_one`.
+fn give_back(taken: &mut Vec<Child>, queue: &mut VecDeque<Child>, end: &[u8], keep_one: bool) {
+    while taken.len() > usize::from(keep_one)
+        && let Some(node) = taken.pop_if(|node| node.first_key() >= end)
+    {
+        queue.push_front(node);
+    }
+}
+
+/// Takes rows that are equal out of both lists, which stay in the order of their content; returns how many.
+pub(super) fn cancel_rows<R>(before: &mut Vec<R>, after: &mut Vec<R>, content: impl Fn(&R) -> Vec<u8>) -> u64 {
+    if before.is_empty() || after.is_empty() {
+        return 0;
+    }
+    let sorted = |rows: &mut Vec<R>| {
+        let mut with_content: Vec<(Vec<u8>, R)> = rows.drain(..).map(|row| (content(&row), row)).collect();
+        with_content.sort_by(|one, other| one.0.cmp(&other.0));
+        with_content
+    };
+    let mut older = sorted(before).into_iter().peekable();
+    let mut newer = sorted(after).into_iter().peekable();
+    let mut equal = 0;
+    loop {
+        let order = match (older.peek(), newer.peek()) {
+            (Some(one), Some(other)) => one.0.cmp(&other.0),
+            _ => break,
+        };
+        let (take_older, take_newer) = (order.is_le(), order.is_ge());
+        let one = if take_older { older.next() } else { None };
+        let other = if take_newer { newer.next() } else { None };
+        match (one, other) {
+            (Some(_), Some(_)) => equal += 1,
+            (one, other) => {
+                before.extend(one.map(|(_, row)| row));
+                after.extend(other.map(|(_, row)| row));
+            }
+        }
+    }
+    before.extend(older.map(|(_, row)| row));
+    after.extend(newer.map(|(_, row)| row));
+    equal
+}

@@ -1,0 +1,201 @@
+//! Where chunks and records live.
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+mod faulty;
+#[cfg(feature = "sqlite")]
+mod frame;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use crate::chunk::NewChunk;
+use crate::error::Result;
+use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
+use crate::snapshot::{Connection, Query, Series, Snapshot};
+
+#[cfg(any(test, feature = "conformance"))]
+pub use faulty::FaultyStore;
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{OpenMode, SqliteStore};
+
+/// Reads chunks by their ids.
+#[async_trait]
+pub trait ReadChunks: fmt::Debug + Send + Sync {
+    /// Returns the canonical bytes under each id, in the order of `ids`, which may repeat.
+    ///
+    /// Every byte returned has been checked against its id.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) when a chunk is not there or is not what its id promises.
+    async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>>;
+}
+
+/// Reads what the store knows of its snapshots and chunks, beside their content.
+#[async_trait]
+pub trait ReadRecords: fmt::Debug + Send + Sync {
+    /// Lists the queries that the store knows, by name, with the snapshots each has.
+    async fn queries(&self) -> Result<Vec<QueryHistory>>;
+
+    /// Lists snapshots newest first: by capture time, then by id.
+    async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>>;
+
+    /// Lists every stored chunk, in no particular order.
+    async fn stored_chunks(&self) -> Result<Vec<StoredChunk>>;
+}
+
+/// A place for snapshots.
+///
+/// Calls may block the thread they run on while they wait for a disk or a lock: a server calls them from
+/// threads where that is allowed.
+#[async_trait]
+pub trait Store: ReadChunks + ReadRecords {
+    /// Starts the only write transaction of the store, waiting for another one to end.
+    ///
+    /// What it changes is seen by readers at once and in full when it commits, and never when it does not.
+    /// Because nothing else writes in the meantime, a chunk that it finds present stays present.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) when the other one does not end in time.
+    async fn begin(&self) -> Result<Box<dyn Transaction + '_>>;
+
+    /// Looks for contradictions that reading chunks and records does not show, such as a broken index.
+    ///
+    /// Returns a sentence for each; none when all is well.
+    async fn check(&self) -> Result<Vec<String>>;
+
+    /// Returns the bytes that the store takes on disk, all included; 0 for one in memory.
+    async fn disk_bytes(&self) -> Result<u64>;
+}
+
+/// Changes to a store that happen together or not at all. Dropped without [`commit`](Transaction::commit), it
+/// leaves no trace.
+#[async_trait]
+pub trait Transaction: ReadChunks + ReadRecords {
+    /// Returns for each id whether the store lacks the chunk.
+    async fn missing(&self, ids: &[ChunkId]) -> Result<Vec<bool>>;
+
+    /// Stores chunks and returns the bytes that this took. One that is there already is left as it is.
+    async fn put_chunks(&mut self, chunks: Vec<NewChunk>) -> Result<u64>;
+
+    /// Returns the series of these names, making up numbers for names that are new.
+    async fn series(&mut self, query: &str, connection: Option<&str>) -> Result<Series>;
+
+    /// Stores a snapshot's record in place of any with the same id.
+    async fn put_snapshot(&mut self, snapshot: &Snapshot) -> Result<()>;
+
+    /// Deletes records and leaves their chunks; returns how many there were.
+    async fn delete_snapshots(&mut self, ids: &[SnapshotId]) -> Result<u64>;
+
+    /// Deletes chunks and returns the bytes that this freed. Deleting a base that another chunk is stored
+    /// against is an error of the caller.
+    async fn delete_chunks(&mut self, chunks: &[ChunkPrefix]) -> Result<u64>;
+
+    /// Makes all changes durable: they survive the loss of power from the moment that this returns.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// A chunk as a store keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredChunk {
+    /// Its id, as far as the store's index holds it.
+    pub id: ChunkPrefix,
+    /// The chunk it is stored against, which must stay as long as this one does.
+    pub base: Option<ChunkPrefix>,
+    /// The bytes it takes.
+    pub stored_bytes: u64,
+    /// How many chunks must be read before it: 0 when it stands alone.
+    pub chain: u32,
+}
+
+/// Which snapshots to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotFilter {
+    /// Only of the query with this number.
+    pub query: Option<i64>,
+    /// Only of the connection with this number; `Some(None)` for those without one.
+    pub connection: Option<Option<i64>>,
+    /// Only captured at or after this moment.
+    pub from: Option<DateTime<Utc>>,
+    /// Only captured up to this moment, itself included.
+    pub to: Option<DateTime<Utc>>,
+    /// Only with an id that starts with these hexadecimal digits, in lower case and without dashes.
+    pub id_prefix: Option<String>,
+    /// Skip this many of the newest.
+    pub skip: u64,
+    /// At most this many.
+    pub limit: Option<u64>,
+}
+
+impl SnapshotFilter {
+    /// Selects the snapshots of one series.
+    #[must_use]
+    pub fn of_series(series: &Series) -> Self {
+        Self {
+            query: Some(series.query.id),
+            connection: Some(series.connection.as_ref().map(|connection| connection.id)),
+            ..Self::default()
+        }
+    }
+
+    /// Selects the snapshots of one query, on whatever connection.
+    #[must_use]
+    pub fn of_query(query: i64) -> Self {
+        Self { query: Some(query), ..Self::default() }
+    }
+
+    /// Selects only what was captured from `from` to `to`, both included.
+    #[must_use]
+    pub fn with_range(mut self, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Self {
+        (self.from, self.to) = (from, to);
+        self
+    }
+
+    /// Selects only one connection, or only snapshots without one.
+    #[must_use]
+    pub fn with_connection(mut self, connection: Option<i64>) -> Self {
+        self.connection = Some(connection);
+        self
+    }
+
+    /// Passes over the `skip` newest and lists at most `limit`.
+    #[must_use]
+    pub fn with_page(mut self, skip: u64, limit: u64) -> Self {
+        (self.skip, self.limit) = (skip, Some(limit));
+        self
+    }
+
+    /// Selects ids that start with these digits.
+    #[must_use]
+    pub fn with_id_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.id_prefix = Some(prefix.into());
+        self
+    }
+}
+
+/// A query and what the store holds of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueryHistory {
+    /// The query.
+    pub query: Query,
+    /// The connections it was captured on, by name.
+    pub connections: Vec<Connection>,
+    /// How many snapshots it has, on all connections.
+    pub snapshot_count: u64,
+    /// When the newest was captured; `None` once all are deleted.
+    pub latest_snapshot_at: Option<DateTime<Utc>>,
+    /// When the newest that differs from the one before it was captured.
+    pub last_change_at: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,419 @@
+//! A store in one SQLite file: the default.
+//!
+//! The file is in WAL mode and every commit is synced, so what a call reported done survives the loss of
+//! power. Readers never wait; writers wait for each other.
+//!
+//! rusqlite and not sqlx: a comparison reads some thousand small chunks one by one, and sqlx hands every
+//! row from its own thread to the caller's, which costs several times what SQLite takes to find it.
+
+mod open;
+mod records;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hashbrown::HashMap;
+use rayon::prelude::*;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::frame::{Dictionaries, Packer, Unpacker, needs_base, needs_dictionary};
+use super::{QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use crate::chunk::NewChunk;
+use crate::error::{Error, Result};
+use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
+use crate::snapshot::{Series, Snapshot};
+
+pub use open::OpenMode;
+
+/// How long a writer waits for another.
+const WAIT: Duration = Duration::from_secs(10);
+/// After this many differences one after the other a chunk is stored whole again.
+const MAX_CHAIN: u32 = 8;
+/// Keeps everything in one file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    /// Connections not in use; each reader and the writer takes one.
+    idle: Mutex<Vec<Connection>>,
+    /// Those read so far. Numbers are never used again, except after a transaction was rolled back.
+    dictionaries: Mutex<Arc<Dictionaries>>,
+    mode: OpenMode,
+    wait: Duration,
+}
+
+impl SqliteStore {
+    /// Sets how long a writer waits for another before it gives up; 10 seconds unless set.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    fn location(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Wraps what SQLite reports, telling a full disk from other failures.
+    fn failed(&self, operation: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {
+        let location = self.location();
+        move |error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => {
+                Error::StorageFull { operation, location, source: Some(error.into()) }
+            }
+            _ => Error::Storage { operation, location, source: error.into() },
+        }
+    }
+
+    fn take_connection(&self) -> Result<Connection> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| open::connect(&self.path, self.mode), Ok)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+
+    /// Returns the dictionaries, read again when one of `wanted` is not among those at hand.
+    fn dictionaries(&self, connection: &Connection, wanted: impl Iterator<Item = u64>) -> Result<Arc<Dictionaries>> {
+        let mut known = self.dictionaries.lock().unwrap_or_else(PoisonError::into_inner);
+        for number in wanted {
+            if !known.contains_key(&number) {
+                *known = Arc::new(records::dictionaries(self, connection)?);
+                break;
+            }
+        }
+        Ok(Arc::clone(&known))
+    }
+
+    fn forget_dictionaries(&self) {
+        *self.dictionaries.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = self.take_connection()?;
+        let result = work(&connection);
+        self.give_back(connection);
+        result
+    }
+}
+
+/// A chunk as it lies in the file.
+#[derive(Debug)]
+struct Stored {
+    seq: i64,
+    base: Option<i64>,
+    frame: Vec<u8>,
+}
+
+/// Reads chunks, the bases they need included, each once.
+fn read_chunks(store: &SqliteStore, connection: &Connection, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
+    let failed = || store.failed("reading chunks");
+    let mut by_id = connection
+        .prepare_cached("SELECT c.seq, c.base, c.frame FROM chunk_id i JOIN chunk c ON c.seq = i.seq WHERE i.id = ?1")
+        .map_err(failed())?;
+    let mut by_seq = connection.prepare_cached("SELECT seq, base, frame FROM chunk WHERE seq = ?1").map_err(failed())?;
+    let stored = |row: &rusqlite::Row<'_>| Ok(Stored { seq: row.get(0)?, base: row.get(1)?, frame: row.get(2)? });
+
+    let mut places: HashMap<i64, usize> = HashMap::with_capacity(ids.len());
+    let mut found: Vec<Stored> = Vec::with_capacity(ids.len());
+    let mut wanted: Vec<usize> = Vec::with_capacity(ids.len());
+    for id in ids {
+        let chunk = by_id.query_row([ChunkPrefix::from(id).as_bytes()], stored).optional().map_err(failed())?;
+        let chunk = chunk.ok_or(Error::ChunkNotFound { id: *id, snapshots: Vec::new() })?;
+        let place = *places.entry(chunk.seq).or_insert(found.len());
+        if place == found.len() {
+            found.push(chunk);
+        }
+        wanted.push(place);
+    }
+    // Fetch the bases that are not among them, and theirs.
+    let mut next = 0;
+    while next < found.len() {
+        if let Some(base) = found[next].base
+            && !places.contains_key(&base)
+        {
+            // A base that is gone shows below, as a frame that lacks it: the id asked for is what to report.
+            if let Some(chunk) = by_seq.query_row([base], stored).optional().map_err(failed())? {
+                places.insert(base, found.len());
+                found.push(chunk);
+            }
+        }
+        next += 1;
+    }
+    let numbers = found.iter().filter_map(|chunk| needs_dictionary(&chunk.frame));
+    let dictionaries = store.dictionaries(connection, numbers)?;
+    let unpacked = unpack(&found, &places, &dictionaries);
+    let check = |(id, &place): (&ChunkId, &usize)| match &unpacked[place] {
+        Ok(bytes) if ChunkId::of(bytes) == *id => Ok(bytes.clone()),
+        Ok(_) => Err(Error::damaged(*id, "its bytes do not match its id")),
+        Err(problem) => Err(Error::damaged(*id, problem.clone())),
+    };
+    if ids.len() < 16 {
+        return ids.iter().zip(&wanted).map(check).collect();
+    }
+    ids.par_iter().zip(&wanted).map(check).collect()
+}
+
+/// Unpacks frames, bases before what is stored against them, each level on all cores.
+fn unpack(found: &[Stored], places: &HashMap<i64, usize>, dictionaries: &Dictionaries) -> Vec<Result<Bytes, String>> {
+    let mut levels: Vec<Vec<usize>> = Vec::new();
+    for place in 0..found.len() {
+        let bases = std::iter::successors(Some(place), |&place| places.get(&found[place].base?).copied());
+        // A circle of bases is damage; cutting it leaves a frame without its base, which is then reported.
+        let level = bases.take(found.len()).count() - 1;
+        if levels.len() <= level {
+            levels.resize_with(level + 1, Vec::new);
+        }
+        levels[level].push(place);
+    }
+    let mut unpacked: Vec<Option<Result<Bytes, String>>> = vec![None; found.len()];
+    for level in levels {
+        let done: Vec<(usize, Result<Bytes, String>)> = {
+            let bases: Vec<Option<&[u8]>> = (level.iter())
+                .map(|&place| {
+                    let base = places.get(&found[place].base?)?;
+                    unpacked[*base].as_ref()?.as_ref().ok().map(|bytes| &bytes[..])
+                })
+                .collect();
+            if level.len() < 16 {
+                let mut unpacker = Unpacker::new(dictionaries);
+                let mut done = Vec::with_capacity(level.len());
+                for (&place, base) in level.iter().zip(bases) {
+                    done.push((place, unpacker.unpack(&found[place].frame, base).map(Bytes::from)));
+                }
+                done
+            } else {
+                (level.par_iter().zip(bases).with_min_len(8))
+                    .map_init(
+                        || Unpacker::new(dictionaries),
+                        |unpacker, (&place, base)| (place, unpacker.unpack(&found[place].frame, base).map(Bytes::from)),
+                    )
+                    .collect()
+            }
+        };
+        for (place, bytes) in done {
+            unpacked[place] = Some(bytes);
+        }
+    }
+    unpacked.into_iter().map(|bytes| bytes.unwrap_or_else(|| Err("its base is missing".into()))).collect()
+}
+
+#[async_trait]
+impl ReadChunks for SqliteStore {
+    async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
+        self.with(|connection| read_chunks(self, connection, ids))
+    }
+}
+
+#[async_trait]
+impl ReadRecords for SqliteStore {
+    async fn queries(&self) -> Result<Vec<QueryHistory>> {
+        self.with(|connection| records::queries(self, connection))
+    }
+
+    async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
+        self.with(|connection| records::snapshots(self, connection, filter))
+    }
+
+    async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
+        self.with(|connection| records::stored_chunks(self, connection))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn begin(&self) -> Result<Box<dyn Transaction + '_>> {
+        let connection = self.take_connection()?;
+        connection.busy_timeout(self.wait).map_err(self.failed("waiting for other writers"))?;
+        match connection.execute_batch("BEGIN IMMEDIATE") {
+            Ok(()) => Ok(Box::new(SqliteTransaction { store: self, connection: Some(Mutex::new(connection)) })),
+            Err(error) => {
+                let busy = matches!(
+                    error.sqlite_error_code(),
+                    Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+                );
+                self.give_back(connection);
+                if !busy {
+                    return Err(self.failed("starting to write")(error));
+                }
+                Err(Error::Locked {
+                    location: self.location(),
+                    holder: open::lock_holder(&self.path),
+                    waited_seconds: self.wait.as_secs(),
+                })
+            }
+        }
+    }
+
+    async fn check(&self) -> Result<Vec<String>> {
+        self.with(|connection| records::check(self, connection))
+    }
+
+    async fn disk_bytes(&self) -> Result<u64> {
+        self.with(|connection| records::disk_bytes(self, connection))
+    }
+}
+
+#[derive(Debug)]
+struct SqliteTransaction<'s> {
+    store: &'s SqliteStore,
+    /// `None` once it is over.
+    connection: Option<Mutex<Connection>>,
+}
+
+impl SqliteTransaction<'_> {
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = self.connection.as_ref().expect("a transaction is used before its end");
+        work(&connection.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for SqliteTransaction<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let connection = connection.into_inner().unwrap_or_else(PoisonError::into_inner);
+            // Where rolling back fails, closing the connection does it.
+            self.store.forget_dictionaries();
+            if connection.execute_batch("ROLLBACK").is_ok() {
+                self.store.give_back(connection);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ReadChunks for SqliteTransaction<'_> {
+    async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
+        self.with(|connection| read_chunks(self.store, connection, ids))
+    }
+}
+
+#[async_trait]
+impl ReadRecords for SqliteTransaction<'_> {
+    async fn queries(&self) -> Result<Vec<QueryHistory>> {
+        self.with(|connection| records::queries(self.store, connection))
+    }
+
+    async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
+        self.with(|connection| records::snapshots(self.store, connection, filter))
+    }
+
+    async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
+        self.with(|connection| records::stored_chunks(self.store, connection))
+    }
+}
+
+#[async_trait]
+impl Transaction for SqliteTransaction<'_> {
+    async fn missing(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
+        self.with(|connection| {
+            let failed = || self.store.failed("looking for chunks");
+            let mut exists = connection.prepare_cached("SELECT 1 FROM chunk_id WHERE id = ?1").map_err(failed())?;
+            ids.iter()
+                .map(|id| exists.exists([ChunkPrefix::from(id).as_bytes()]).map(|is| !is).map_err(failed()))
+                .collect()
+        })
+    }
+
+    async fn put_chunks(&mut self, chunks: Vec<NewChunk>) -> Result<u64> {
+        self.with(|connection| put_chunks(self.store, connection, &chunks))
+    }
+
+    async fn series(&mut self, query: &str, connection: Option<&str>) -> Result<Series> {
+        self.with(|sqlite| records::series(self.store, sqlite, query, connection))
+    }
+
+    async fn put_snapshot(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.with(|connection| records::put_snapshot(self.store, connection, snapshot))
+    }
+
+    async fn delete_snapshots(&mut self, ids: &[SnapshotId]) -> Result<u64> {
+        self.with(|connection| records::delete_snapshots(self.store, connection, ids))
+    }
+
+    async fn delete_chunks(&mut self, chunks: &[ChunkPrefix]) -> Result<u64> {
+        self.with(|connection| records::delete_chunks(self.store, connection, chunks))
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        self.with(|connection| connection.execute_batch("COMMIT").map_err(self.store.failed("committing")))?;
+        if let Some(connection) = self.connection.take() {
+            let connection = connection.into_inner().unwrap_or_else(PoisonError::into_inner);
+            self.store.give_back(connection);
+        }
+        Ok(())
+    }
+}
+
+/// What a new chunk may be stored against.
+#[derive(Debug)]
+struct Base {
+    seq: i64,
+    id: ChunkId,
+    chain: u32,
+}
+
+fn put_chunks(store: &SqliteStore, connection: &Connection, chunks: &[NewChunk]) -> Result<u64> {
+    let failed = || store.failed("storing chunks");
+    let mut find_base = connection
+        .prepare_cached("SELECT c.seq, c.chain FROM chunk_id i JOIN chunk c ON c.seq = i.seq WHERE i.id = ?1")
+        .map_err(failed())?;
+    let mut bases: Vec<Option<Base>> = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let Some(id) = chunk.base else {
+            bases.push(None);
+            continue;
+        };
+        let base = find_base
+            .query_row([ChunkPrefix::from(&id).as_bytes()], |row| Ok(Base { seq: row.get(0)?, id, chain: row.get(1)? }))
+            .optional()
+            .map_err(failed())?;
+        bases.push(base.filter(|base| base.chain < MAX_CHAIN));
+    }
+    let base_ids: Vec<ChunkId> = bases.iter().flatten().map(|base| base.id).collect();
+    let base_bytes = read_chunks(store, connection, &base_ids)?;
+    let mut next_bytes = base_bytes.iter();
+    let with_bytes: Vec<(&NewChunk, Option<(&Base, &[u8])>)> = (chunks.iter().zip(&bases))
+        .map(|(chunk, base)| {
+            (chunk, base.as_ref().map(|base| (base, &next_bytes.next().expect("one for each base")[..])))
+        })
+        .collect();
+    let alone: Vec<&[u8]> =
+        with_bytes.iter().filter(|(_, base)| base.is_none()).map(|(chunk, _)| &chunk.bytes[..]).collect();
+    let dictionary = records::dictionary_for(store, connection, &alone)?;
+    let dictionary = dictionary.as_deref();
+    let frames: Vec<Vec<u8>> = (with_bytes.par_iter().with_min_len(8))
+        .map_init(
+            || Packer::new(dictionary),
+            |packer, (chunk, base)| packer.pack(&chunk.bytes, base.map(|(_, bytes)| bytes)),
+        )
+        .collect();
+
+    let mut exists = connection.prepare_cached("SELECT 1 FROM chunk_id WHERE id = ?1").map_err(failed())?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO chunk (base, chain, frame) VALUES (?1, ?2, ?3)").map_err(failed())?;
+    let mut index = connection.prepare_cached("INSERT INTO chunk_id (id, seq) VALUES (?1, ?2)").map_err(failed())?;
+    let mut added = 0;
+    let mut indexed: Vec<(&ChunkId, i64)> = Vec::with_capacity(chunks.len());
+    let mut in_batch: HashMap<&ChunkId, ()> = HashMap::with_capacity(chunks.len());
+    for ((chunk, base), frame) in with_bytes.iter().zip(&frames) {
+        let known = in_batch.insert(&chunk.id, ()).is_some();
+        if known || exists.exists([ChunkPrefix::from(&chunk.id).as_bytes()]).map_err(failed())? {
+            continue;
+        }
+        let base = base.map(|(base, _)| base).filter(|_| needs_base(frame));
+        let chain = base.map_or(0, |base| base.chain + 1);
+        let seq = insert.insert(params![base.map(|base| base.seq), chain, frame]).map_err(failed())?;
+        indexed.push((&chunk.id, seq));
+        added += frame.len() as u64;
+    }
+    // In the order of the index, so that each of its pages is visited once.
+    indexed.sort_unstable_by_key(|(id, _)| *id);
+    for (id, seq) in indexed {
+        index.execute(params![ChunkPrefix::from(id).as_bytes(), seq]).map_err(failed())?;
+    }
+    Ok(added)
+}

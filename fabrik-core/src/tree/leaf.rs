@@ -1,0 +1,416 @@
+//! Leaves: the nodes that hold rows.
+//!
+//! | field | bytes | meaning |
+//! | --- | --- | --- |
+//! | kind | 1 | 1 |
+//! | layout | 1 | 1 |
+//! | count | varint | rows; 0 only in the leaf of an empty snapshot |
+//! | keys | per row | varint bytes shared with the key before, then bytes of its own |
+//! | shapes | varint | how many different sets of names the rows have |
+//! | shape | per shape, in order of first use | names, columns, usual values |
+//! | names | in a shape | varint count, then each name as bytes, ascending |
+//! | columns | in a shape, 1 per name | 0: each row has its own value; 1: there is a usual value; 2: the value is the DN in the row's key |
+//! | usual values | in a shape | the value of each column of kind 1 |
+//! | shape number | varint per row | which shape it has; left out when there is only one |
+//! | row | per row | a bit for each column of kind 1, lowest first, in whole bytes: set when its value is not the usual one; then the values of the columns of kind 0 and of those with their bit set |
+//!
+//! Rows stand in order of key, then of names, then of values. A value is usual when more than half of the
+//! shape's rows in this leaf have it; kind 2 is for the column `dn` where the key is the DN. So equal rows give
+//! equal bytes. Varint, bytes and values are those of [`codec`](crate::row::codec).
+//!
+//! Usual values, because the objects of a class agree on most attributes: a leaf is about a third the size
+//! of its rows, and hashing, compressing and comparing cost that much less. Rows one after the other and
+//! not columns, because then a new row is one insertion and the next version of a leaf a small difference.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{Keys, LAYOUT, LEAF, put_key};
+use crate::key::{TAG_DN, dn_of};
+use crate::row::codec::{Malformed, Reader, put_varint, take_value, take_varint, value_len};
+use crate::row::{DN, Row, RowRef, ShapeTable, Value, write_object};
+
+const OWN: u8 = 0;
+const USUAL: u8 = 1;
+const KEY: u8 = 2;
+
+/// The rows of a leaf under construction, in their final order.
+#[derive(Debug, Default)]
+pub(crate) struct LeafRows {
+    keys: Vec<u8>,
+    values: Vec<u8>,
+    rows: Vec<LeafRowEnd>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LeafRowEnd {
+    key: usize,
+    values: usize,
+    shape: u32,
+}
+
+impl LeafRows {
+    pub(crate) fn push(&mut self, key: &[u8], shape: u32, values: &[u8]) {
+        self.keys.extend_from_slice(key);
+        self.values.extend_from_slice(values);
+        self.rows.push(LeafRowEnd { key: self.keys.len(), values: self.values.len(), shape });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn value_bytes(&self) -> usize {
+        self.values.len()
+    }
+
+    fn range(&self, i: usize, end: impl Fn(&LeafRowEnd) -> usize) -> Range<usize> {
+        let start = if i == 0 { 0 } else { end(&self.rows[i - 1]) };
+        start..end(&self.rows[i])
+    }
+
+    pub(crate) fn key(&self, i: usize) -> &[u8] {
+        &self.keys[self.range(i, |row| row.key)]
+    }
+
+    pub(crate) fn encode(&self, shapes: &ShapeTable) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.values.len() / 2 + 256);
+        out.extend_from_slice(&[LEAF, LAYOUT]);
+        put_varint(&mut out, self.rows.len() as u64);
+        let mut previous: &[u8] = &[];
+        for i in 0..self.rows.len() {
+            put_key(&mut out, previous, self.key(i));
+            previous = self.key(i);
+        }
+
+        let mut used: Vec<u32> = Vec::new();
+        let numbers: Vec<usize> = (self.rows.iter())
+            .map(|row| {
+                used.iter().position(|&shape| shape == row.shape).unwrap_or_else(|| {
+                    used.push(row.shape);
+                    used.len() - 1
+                })
+            })
+            .collect();
+        put_varint(&mut out, used.len() as u64);
+        // Each value where it stands, row by row: `cells[starts[i]..]` are those of row i.
+        let mut cells: Vec<&[u8]> = Vec::with_capacity(self.rows.len() * 32);
+        let mut starts: Vec<usize> = Vec::with_capacity(self.rows.len());
+        for (i, row) in self.rows.iter().enumerate() {
+            starts.push(cells.len());
+            let mut rest = &self.values[self.range(i, |row| row.values)];
+            cells.extend((0..shapes.get(row.shape).len()).map(|_| split_value(&mut rest)));
+        }
+        let mut usual: Vec<Vec<Option<&[u8]>>> = Vec::with_capacity(used.len());
+        let mut columns: Vec<Vec<u8>> = Vec::with_capacity(used.len());
+        for (number, &shape) in used.iter().enumerate() {
+            let members: Vec<usize> = (0..self.rows.len()).filter(|&i| numbers[i] == number).collect();
+            let keyed_by_dn = members.iter().all(|&i| self.key(i).first() == Some(&TAG_DN));
+            let mut kinds = Vec::with_capacity(shapes.get(shape).len());
+            let mut usual_here = Vec::with_capacity(kinds.capacity());
+            for (column, name) in shapes.get(shape).names().enumerate() {
+                let values = members.iter().map(|&i| cells[starts[i] + column]);
+                let is_key = name == DN && keyed_by_dn;
+                let found = if is_key { None } else { majority(values) };
+                kinds.push(if is_key {
+                    KEY
+                } else if found.is_some() {
+                    USUAL
+                } else {
+                    OWN
+                });
+                usual_here.push(found);
+            }
+            out.extend_from_slice(shapes.get(shape).encoded());
+            out.extend_from_slice(&kinds);
+            usual_here.iter().flatten().for_each(|value| out.extend_from_slice(value));
+            usual.push(usual_here);
+            columns.push(kinds);
+        }
+        if used.len() > 1 {
+            numbers.iter().for_each(|&number| put_varint(&mut out, number as u64));
+        }
+        for (&number, &start) in numbers.iter().zip(&starts) {
+            let (kinds, usual) = (&columns[number], &usual[number]);
+            let bits_at = out.len();
+            out.resize(bits_at + kinds.iter().filter(|kind| **kind == USUAL).count().div_ceil(8), 0);
+            let mut bit = 0;
+            for (column, &kind) in kinds.iter().enumerate() {
+                let value = cells[start + column];
+                if kind == USUAL {
+                    if usual[column] != Some(value) {
+                        out[bits_at + bit / 8] |= 1 << (bit % 8);
+                        out.extend_from_slice(value);
+                    }
+                    bit += 1;
+                } else if kind == OWN {
+                    out.extend_from_slice(value);
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Returns the value that more than half of the rows have, if there is one: the vote of Boyer and Moore, and a count.
+fn majority<'a>(values: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Option<&'a [u8]> {
+    let (mut leader, mut votes): (&[u8], usize) = (&[], 0);
+    for value in values.clone() {
+        if votes == 0 {
+            (leader, votes) = (value, 1);
+        } else if value == leader {
+            votes += 1;
+        } else {
+            votes -= 1;
+        }
+    }
+    let (rows, agree) = (values.len(), values.filter(|value| *value == leader).count());
+    (agree * 2 > rows).then_some(leader)
+}
+
+/// Takes one encoded value, header and all, off the front of `rest`.
+fn split_value<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let whole = *rest;
+    let header = take_varint(rest);
+    let len = whole.len() - rest.len() + value_len(header);
+    let (value, tail) = whole.split_at(len);
+    *rest = tail;
+    value
+}
+
+/// A leaf, read from its bytes.
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    bytes: Bytes,
+    keys: Keys,
+    shapes: Vec<LeafShape>,
+    /// For each row its shape and where it starts; the last one's start is followed by its end.
+    shape_of: Vec<u32>,
+    starts: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct LeafShape {
+    names: Range<usize>,
+    kinds: Range<usize>,
+    /// Names, kinds and usual values: where these are equal, rows are equal when their bytes are.
+    whole: Range<usize>,
+    usual: Vec<Range<usize>>,
+}
+
+impl Leaf {
+    pub(super) fn parse(bytes: Bytes) -> Result<Self, Malformed> {
+        if u32::try_from(bytes.len()).is_err() {
+            return Err("it is longer than 4 GiB");
+        }
+        let mut reader = Reader::new(&bytes);
+        reader.take(2)?;
+        let count = reader.len()?;
+        if count > bytes.len() {
+            return Err("it has an impossible number of rows");
+        }
+        let keys = Keys::parse(&mut reader, count)?;
+        let n_shapes = reader.len()?;
+        if n_shapes > count || (n_shapes == 0) != (count == 0) {
+            return Err("it has an impossible number of shapes");
+        }
+        let shapes = (0..n_shapes).map(|_| LeafShape::parse(&mut reader, &bytes)).collect::<Result<Vec<_>, _>>()?;
+
+        let mut shape_of = vec![0; count];
+        if n_shapes > 1 {
+            for shape in &mut shape_of {
+                let number = reader.len()?;
+                if number >= n_shapes {
+                    return Err("a row has an unknown shape");
+                }
+                *shape = u32::try_from(number).map_err(|_| "a row has an unknown shape")?;
+            }
+        }
+        let at = |reader: &Reader<'_>| u32::try_from(reader.position()).map_err(|_| "it is longer than 4 GiB");
+        let mut starts = Vec::with_capacity(count + 1);
+        for (i, &shape) in shape_of.iter().enumerate() {
+            starts.push(at(&reader)?);
+            let shape = &shapes[shape as usize];
+            let bits = reader.take(shape.usual.len().div_ceil(8))?;
+            let mut bit = 0;
+            for &kind in &bytes[shape.kinds.clone()] {
+                if kind == USUAL {
+                    if bits[bit / 8] >> (bit % 8) & 1 == 1 {
+                        reader.value()?;
+                    }
+                    bit += 1;
+                } else if kind == OWN {
+                    reader.value()?;
+                } else if dn_of(keys.get(i)).is_none() {
+                    return Err("a row takes its DN from a key without one");
+                }
+            }
+        }
+        starts.push(at(&reader)?);
+        if !reader.is_at_end() {
+            return Err("it goes on after its end");
+        }
+        Ok(Self { keys, shapes, shape_of, starts, bytes: bytes.clone() })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn key(&self, i: usize) -> &[u8] {
+        self.keys.get(i)
+    }
+
+    pub(crate) fn row(&self, i: usize) -> LeafRow<'_> {
+        LeafRow { leaf: self, index: i }
+    }
+
+    /// Returns the rows that have this key.
+    pub(crate) fn rows_with(&self, key: &[u8]) -> Range<usize> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.key(middle) < key { low = middle + 1 } else { high = middle }
+        }
+        let mut end = low;
+        while end < self.len() && self.key(end) == key {
+            end += 1;
+        }
+        low..end
+    }
+
+    fn shape_of(&self, i: usize) -> &LeafShape {
+        &self.shapes[self.shape_of[i] as usize]
+    }
+}
+
+impl LeafShape {
+    fn parse(reader: &mut Reader<'_>, bytes: &[u8]) -> Result<Self, Malformed> {
+        let start = reader.position();
+        let n_names = reader.len()?;
+        let mut previous = None;
+        for _ in 0..n_names {
+            let name = reader.str()?;
+            if previous.is_some_and(|previous| previous >= name) {
+                return Err("its names are not ascending");
+            }
+            previous = Some(name);
+        }
+        let names = start..reader.position();
+        reader.take(n_names)?;
+        let kinds = names.end..reader.position();
+        let mut usual = Vec::with_capacity(n_names);
+        for &kind in &bytes[kinds.clone()] {
+            match kind {
+                USUAL => {
+                    let start = reader.position();
+                    reader.value()?;
+                    usual.push(start..reader.position());
+                }
+                OWN | KEY => {}
+                _ => return Err("a column has an unknown kind"),
+            }
+        }
+        Ok(Self { names, kinds, whole: start..reader.position(), usual })
+    }
+}
+
+/// One row of a leaf.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeafRow<'a> {
+    leaf: &'a Leaf,
+    index: usize,
+}
+
+impl<'a> LeafRow<'a> {
+    pub(crate) fn key(self) -> &'a [u8] {
+        self.leaf.key(self.index)
+    }
+
+    fn shape(self) -> &'a LeafShape {
+        self.leaf.shape_of(self.index)
+    }
+
+    fn names(self) -> &'a [u8] {
+        &self.leaf.bytes[self.shape().names.clone()]
+    }
+
+    fn bytes(self) -> &'a [u8] {
+        &self.leaf.bytes[self.leaf.starts[self.index] as usize..self.leaf.starts[self.index + 1] as usize]
+    }
+
+    /// Returns the attributes in name order.
+    pub(crate) fn attributes(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+        let shape = self.shape();
+        let mut names = self.names();
+        take_varint(&mut names);
+        let (bits, mut own) = self.bytes().split_at(shape.usual.len().div_ceil(8));
+        let mut bit = 0;
+        self.leaf.bytes[shape.kinds.clone()].iter().map(move |&kind| {
+            let name = crate::row::codec::take_str(&mut names);
+            let value = match kind {
+                USUAL => {
+                    let is_own = bits[bit / 8] >> (bit % 8) & 1 == 1;
+                    let mut usual = &self.leaf.bytes[shape.usual[bit].clone()];
+                    bit += 1;
+                    take_value(if is_own { &mut own } else { &mut usual })
+                }
+                KEY => Value::String(dn_of(self.key()).expect("checked when the leaf was read")),
+                _ => take_value(&mut own),
+            };
+            (name, value)
+        })
+    }
+
+    /// Returns bytes that are equal for equal rows and order the rows of one key as [`compare_content`] does.
+    pub(crate) fn content(self) -> Vec<u8> {
+        let mut content = self.names().to_vec();
+        for (_, value) in self.attributes() {
+            crate::row::codec::put_value(&mut content, value);
+        }
+        content
+    }
+
+    pub(crate) fn write_json(self, out: &mut Vec<u8>) {
+        write_object(self.attributes(), out);
+    }
+
+    pub(crate) fn class_name(self) -> Option<&'a str> {
+        let mut class = None;
+        for (name, value) in self.attributes() {
+            match (name, value) {
+                (crate::row::CLASS_NAME, Value::String(text)) => return Some(text),
+                ("class", Value::String(text)) => class = Some(text),
+                _ => {}
+            }
+        }
+        class
+    }
+
+    /// Copies the row out of the leaf.
+    pub(crate) fn to_row(self, shapes: &mut ShapeTable) -> Row {
+        let mut values = Vec::new();
+        let shape = shapes.intern_encoded(self.names());
+        for (_, value) in self.attributes() {
+            crate::row::codec::put_value(&mut values, value);
+        }
+        Row { shape: std::sync::Arc::clone(shapes.get(shape)), values: values.into() }
+    }
+}
+
+impl PartialEq for LeafRow<'_> {
+    /// Compares the attributes; the keys are expected to be equal.
+    fn eq(&self, other: &Self) -> bool {
+        let whole = |row: &Self| &row.leaf.bytes[row.shape().whole.clone()];
+        if whole(self) == whole(other) {
+            return self.bytes() == other.bytes();
+        }
+        self.names() == other.names() && self.attributes().eq(other.attributes())
+    }
+}
+
+/// Orders rows of one key, so that their order does not depend on how they arrived.
+pub(crate) fn compare_content(one: RowRef<'_>, other: RowRef<'_>) -> std::cmp::Ordering {
+    one.shape.encoded().cmp(other.shape.encoded()).then_with(|| one.values.cmp(other.values))
+}
