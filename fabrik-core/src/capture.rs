@@ -144,6 +144,10 @@ pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &Captu
         Some(neighbour) => Replaced::read(&*transaction, neighbour.root).await?,
         None => Replaced::default(),
     };
+    if previous.is_none() {
+        let samples = rows.samples();
+        transaction.learn(&samples.iter().map(|sample| sample.encode(&rows.shapes)).collect::<Vec<_>>()).await?;
+    }
     let mut builder = TreeBuilder::default();
     let mut stored_bytes = 0;
     while let Some(row) = rows.next()? {

@@ -18,7 +18,11 @@ use crate::error::{Error, Result};
 use crate::key::{KeySpec, TAG_DN};
 use crate::row::codec::put_varint;
 use crate::row::{RowBatch, RowRef, Shape, ShapeTable};
-use crate::tree::leaf::compare_content;
+use crate::tree::leaf::{LeafRows, compare_content};
+
+/// How many samples of how many rows show what a capture is like.
+const SAMPLES: usize = 160;
+const SAMPLE_ROWS: usize = 24;
 
 /// How much memory sorting may take, and where the rest goes.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub(crate) struct RowSorter {
     held: Held,
     held_bytes: usize,
     runs: Vec<File>,
+    /// Taken when the first run was set aside.
+    samples: Vec<LeafRows>,
 }
 
 /// Rows in memory.
@@ -75,6 +81,27 @@ impl Held {
         &self.arenas[slot.arena as usize].values[slot.values_start as usize..][..slot.values_len as usize]
     }
 
+    /// Takes some rows here and there, once they are sorted.
+    fn samples(&self) -> Vec<LeafRows> {
+        if self.slots.len() < SAMPLES * SAMPLE_ROWS {
+            return Vec::new();
+        }
+        let mut key = Vec::new();
+        let sample = |i: usize| {
+            let start = i * (self.slots.len() - SAMPLE_ROWS) / SAMPLES;
+            let mut rows = LeafRows::default();
+            for &slot in &self.slots[start..start + SAMPLE_ROWS] {
+                let (tag, bytes) = self.key(slot);
+                key.clear();
+                key.push(tag);
+                key.extend_from_slice(bytes);
+                rows.push(&key, slot.shape, self.values(slot));
+            }
+            rows
+        };
+        (0..SAMPLES).map(sample).collect()
+    }
+
     fn sort(&mut self, shapes: &ShapeTable) {
         let mut slots = std::mem::take(&mut self.slots);
         slots.par_sort_unstable_by(|&before, &after| {
@@ -89,7 +116,7 @@ impl Held {
 
 impl RowSorter {
     pub(crate) fn new(key: KeySpec, limits: SortLimits) -> Self {
-        Self { key, limits, shapes: ShapeTable::default(), held: Held::default(), held_bytes: 0, runs: Vec::new() }
+        Self { key, limits, shapes: ShapeTable::default(), held: Held::default(), held_bytes: 0, runs: Vec::new(), samples: Vec::new() }
     }
 
     /// Takes the rows of a batch.
@@ -175,6 +202,9 @@ impl RowSorter {
         let mut held = std::mem::take(&mut self.held);
         self.held_bytes = 0;
         held.sort(&self.shapes);
+        if self.runs.is_empty() {
+            self.samples = held.samples();
+        }
         let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(dir).map_err(failed)?);
         let mut head = Vec::new();
         for &slot in &held.slots {
@@ -214,7 +244,8 @@ impl RowSorter {
                     heads.push(head);
                 }
             }
-            return Ok(SortedRows { shapes: self.shapes, rows: Rows::Merged { heads, started: false } });
+            let rows = Rows::Merged { heads, started: false, samples: self.samples };
+            return Ok(SortedRows { shapes: self.shapes, rows });
         }
         self.held.sort(&self.shapes);
         Ok(SortedRows { shapes: self.shapes, rows: Rows::Held { held: self.held, next: 0, key: Vec::new() } })
@@ -231,7 +262,7 @@ pub(crate) struct SortedRows {
 #[derive(Debug)]
 enum Rows {
     Held { held: Held, next: usize, key: Vec<u8> },
-    Merged { heads: BinaryHeap<Head>, started: bool },
+    Merged { heads: BinaryHeap<Head>, started: bool, samples: Vec<LeafRows> },
 }
 
 /// A row on its way out of the sorter.
@@ -243,6 +274,14 @@ pub(crate) struct SortedRow<'a> {
 }
 
 impl SortedRows {
+    /// Returns what leaves from all over the key range look like; none when there are few rows.
+    pub(crate) fn samples(&mut self) -> Vec<LeafRows> {
+        match &mut self.rows {
+            Rows::Held { held, .. } => held.samples(),
+            Rows::Merged { samples, .. } => std::mem::take(samples),
+        }
+    }
+
     /// Returns the next row; `None` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<SortedRow<'_>>> {
         match &mut self.rows {
@@ -255,7 +294,7 @@ impl SortedRows {
                 key.extend_from_slice(bytes);
                 Ok(Some(SortedRow { key, shape: slot.shape, values: held.values(slot) }))
             }
-            Rows::Merged { heads, started } => {
+            Rows::Merged { heads, started, .. } => {
                 if *started && let Some(mut head) = heads.peek_mut() {
                     if !head.advance(&self.shapes)? {
                         PeekMut::pop(head);

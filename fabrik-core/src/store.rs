@@ -85,6 +85,13 @@ pub trait Transaction: ReadChunks + ReadRecords {
     /// Returns for each id whether the store lacks the chunk.
     async fn missing(&self, ids: &[ChunkId]) -> Result<Vec<bool>>;
 
+    /// Shows the store what chunks are like that are about to come, from all over a tree, so that it may
+    /// prepare to pack them. A store that does not pack has nothing to learn.
+    async fn learn(&mut self, samples: &[Vec<u8>]) -> Result<()> {
+        let _ = samples;
+        Ok(())
+    }
+
     /// Stores chunks and returns the bytes that this took. One that is there already is left as it is.
     async fn put_chunks(&mut self, chunks: Vec<NewChunk>) -> Result<u64>;
 

@@ -141,6 +141,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+        if let Some((&byte, tail)) = self.rest.split_first()
+            && byte < 0x80
+        {
+            self.rest = tail;
+            return Ok(u64::from(byte));
+        }
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -169,11 +175,15 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| "a text is not UTF-8")
     }
 
-    /// Reads a value and checks it, so that [`take_value`] may read it again.
-    pub(crate) fn value(&mut self) -> Result<Value<'a>, Malformed> {
+    /// Passes over a value and checks it, so that [`take_value`] may read it later.
+    pub(crate) fn value(&mut self) -> Result<(), Malformed> {
         let header = self.varint()?;
         let len = usize::try_from(header >> 3).map_err(|_| "a length is too large")?;
-        let text = std::str::from_utf8(self.take(len)?).map_err(|_| "a text is not UTF-8")?;
-        value(header & 7, text).ok_or("a value has an unknown tag")
+        let text = self.take(len)?;
+        // Nearly all text is ASCII, which is several times faster to tell.
+        if !text.is_ascii() && std::str::from_utf8(text).is_err() {
+            return Err("a text is not UTF-8");
+        }
+        if header & 7 > JSON { Err("a value has an unknown tag") } else { Ok(()) }
     }
 }

@@ -12,6 +12,7 @@
 //! is trained on the first chunks of a store, and again when chunks come that it does nothing for: it halves
 //! what a leaf takes that stands alone.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use std::sync::{Arc, OnceLock};
@@ -30,12 +31,10 @@ const WITH_DICTIONARY: u8 = 3;
 const LEVEL: i32 = 3;
 /// Differences are few and short: a higher level costs little and saves a tenth.
 const DELTA_LEVEL: i32 = 6;
-/// How long a dictionary is: twice the length saves another 4 %.
-const DICTIONARY_BYTES: usize = 112 << 10;
+/// How long a dictionary is. Half of it costs 5 % more space for first versions.
+const DICTIONARY_BYTES: usize = 256 << 10;
 /// Fewer bytes of chunks than this teach a dictionary nothing that would pay for it.
 const TRAINING_BYTES: usize = 256 << 10;
-/// More than this adds time and no insight.
-const MAX_TRAINING_BYTES: usize = 1 << 20;
 /// No chunk is larger; a frame that claims to be is not one of ours.
 const MAX_CHUNK_BYTES: u64 = 64 << 20;
 
@@ -81,15 +80,14 @@ impl Dictionary {
 
     /// Trains the content of a dictionary on chunks that have no base, where that pays: when there is none
     /// yet, or the one there is does little for these.
-    pub(crate) fn train(chunks: &[&[u8]], current: Option<&Self>) -> Option<Vec<u8>> {
-        let total: usize = chunks.iter().map(|chunk| chunk.len()).sum();
-        if total < TRAINING_BYTES || chunks.len() < 32 {
+    pub(crate) fn train(samples: &[Vec<u8>], current: Option<&Self>) -> Option<Vec<u8>> {
+        if samples.iter().map(Vec::len).sum::<usize>() < TRAINING_BYTES {
             return None;
         }
         if let Some(current) = current {
             let mut packer = Packer::new(None);
             let mut with_current = Packer::new(Some(current));
-            let tried = chunks.iter().step_by(chunks.len() / 32);
+            let tried = samples.iter().step_by(samples.len().div_ceil(32));
             let (alone, with) = tried.fold((0, 0), |(alone, with), chunk| {
                 (alone + packer.pack(chunk, None).len(), with + with_current.pack(chunk, None).len())
             });
@@ -97,9 +95,7 @@ impl Dictionary {
                 return None;
             }
         }
-        let step = total.div_ceil(MAX_TRAINING_BYTES);
-        let samples: Vec<&[u8]> = chunks.iter().copied().step_by(step).collect();
-        zstd::dict::from_samples(&samples, DICTIONARY_BYTES).ok()
+        zstd::dict::from_samples(samples, DICTIONARY_BYTES).ok()
     }
 }
 
@@ -173,54 +169,43 @@ impl<'b> Packer<'b> {
     }
 }
 
-/// Unpacks frames.
-pub(crate) struct Unpacker<'b> {
-    context: DCtx<'b>,
-    dictionaries: &'b Dictionaries,
+thread_local! {
+    /// Making a context takes longer than unpacking a leaf.
+    static UNPACK: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
-impl fmt::Debug for Unpacker<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unpacker").finish_non_exhaustive()
-    }
-}
-
-impl<'b> Unpacker<'b> {
-    pub(crate) fn new(dictionaries: &'b Dictionaries) -> Self {
-        Self { context: DCtx::create(), dictionaries }
-    }
-
-    /// Returns the bytes of a frame, or what is wrong with it.
-    pub(crate) fn unpack(&mut self, frame: &[u8], base: Option<&'b [u8]>) -> Result<Vec<u8>, String> {
-        let (&kind, mut packed) = frame.split_first().ok_or("its frame is empty")?;
-        match kind {
-            PLAIN => return Ok(packed.to_vec()),
-            ZSTD => {
-                self.context.disable_dictionary().map(|_| ()).expect("a context between frames drops its dictionary")
-            }
-            WITH_DICTIONARY => {
-                let mut reader = Reader::new(packed);
-                let number = reader.varint()?;
-                packed = &packed[reader.position()..];
-                let dictionary =
-                    self.dictionaries.get(&number).ok_or_else(|| format!("dictionary {number} is missing"))?;
-                self.context.ref_ddict(&dictionary.unpack).expect("a context between frames takes a dictionary");
-            }
-            DELTA => {
-                let base = base.ok_or("its frame needs a base and has none")?;
-                self.context.ref_prefix(base).expect("a context between frames takes a prefix");
-            }
-            _ => return Err("its frame has an unknown kind".into()),
+/// Returns the bytes of a frame, or what is wrong with it.
+pub(crate) fn unpack(frame: &[u8], base: Option<&[u8]>, dictionaries: &Dictionaries) -> Result<Vec<u8>, String> {
+    let (&kind, mut packed) = frame.split_first().ok_or("its frame is empty")?;
+    let mut dictionary = None;
+    match kind {
+        PLAIN => return Ok(packed.to_vec()),
+        ZSTD | DELTA => {}
+        WITH_DICTIONARY => {
+            let mut reader = Reader::new(packed);
+            let number = reader.varint()?;
+            packed = &packed[reader.position()..];
+            dictionary = Some(dictionaries.get(&number).ok_or_else(|| format!("dictionary {number} is missing"))?);
         }
-        let size = match zstd_safe::get_frame_content_size(packed) {
-            Ok(Some(size)) if size <= MAX_CHUNK_BYTES => usize::try_from(size).map_err(|error| error.to_string())?,
-            _ => return Err("its frame does not say a possible size".into()),
-        };
-        let mut bytes = Vec::with_capacity(size);
-        match self.context.decompress(&mut bytes, packed) {
-            Ok(len) if len == size => Ok(bytes),
-            Ok(len) => Err(format!("its frame holds {len} bytes in place of {size}")),
-            Err(code) => Err(format!("its frame cannot be unpacked: {}", zstd_safe::get_error_name(code))),
+        _ => return Err("its frame has an unknown kind".into()),
+    }
+    let size = match zstd_safe::get_frame_content_size(packed) {
+        Ok(Some(size)) if size <= MAX_CHUNK_BYTES => usize::try_from(size).map_err(|error| error.to_string())?,
+        _ => return Err("its frame does not say a possible size".into()),
+    };
+    let mut bytes = Vec::with_capacity(size);
+    let unpacked = UNPACK.with_borrow_mut(|context| match (kind, dictionary) {
+        (DELTA, _) => {
+            // Content without a dictionary's magic number is taken as a prefix: a node starts with 1 or 2.
+            let base = base.ok_or("its frame needs a base and has none")?;
+            Ok(context.decompress_using_dict(&mut bytes, packed, base))
         }
+        (_, Some(dictionary)) => Ok(context.decompress_using_ddict(&mut bytes, packed, &dictionary.unpack)),
+        _ => Ok::<_, String>(context.decompress(&mut bytes, packed)),
+    })?;
+    match unpacked {
+        Ok(len) if len == size => Ok(bytes),
+        Ok(len) => Err(format!("its frame holds {len} bytes in place of {size}")),
+        Err(code) => Err(format!("its frame cannot be unpacked: {}", zstd_safe::get_error_name(code))),
     }
 }

@@ -19,7 +19,7 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::frame::{Dictionaries, Packer, Unpacker, needs_base, needs_dictionary};
+use super::frame::{self, Dictionaries, Packer, needs_base, needs_dictionary};
 use super::{QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
@@ -31,7 +31,10 @@ pub use open::OpenMode;
 /// How long a writer waits for another.
 const WAIT: Duration = Duration::from_secs(10);
 /// After this many differences one after the other a chunk is stored whole again.
-const MAX_CHAIN: u32 = 8;
+const MAX_CHAIN: u32 = 16;
+/// Fewer chunks than this are not worth waking another core for.
+const FEW: usize = 16;
+
 /// Keeps everything in one file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -111,6 +114,9 @@ struct Stored {
 /// Reads chunks, the bases they need included, each once.
 fn read_chunks(store: &SqliteStore, connection: &Connection, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
     let failed = || store.failed("reading chunks");
+    // One read transaction around all look-ups, unless a transaction is open: taking its locks costs as much
+    // as finding a chunk.
+    let around = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose().map_err(failed())?;
     let mut by_id = connection
         .prepare_cached("SELECT c.seq, c.base, c.frame FROM chunk_id i JOIN chunk c ON c.seq = i.seq WHERE i.id = ?1")
         .map_err(failed())?;
@@ -143,6 +149,10 @@ fn read_chunks(store: &SqliteStore, connection: &Connection, ids: &[ChunkId]) ->
         }
         next += 1;
     }
+    drop((by_id, by_seq));
+    if let Some(around) = around {
+        around.commit().map_err(failed())?;
+    }
     let numbers = found.iter().filter_map(|chunk| needs_dictionary(&chunk.frame));
     let dictionaries = store.dictionaries(connection, numbers)?;
     let unpacked = unpack(&found, &places, &dictionaries);
@@ -151,7 +161,7 @@ fn read_chunks(store: &SqliteStore, connection: &Connection, ids: &[ChunkId]) ->
         Ok(_) => Err(Error::damaged(*id, "its bytes do not match its id")),
         Err(problem) => Err(Error::damaged(*id, problem.clone())),
     };
-    if ids.len() < 16 {
+    if ids.len() < FEW {
         return ids.iter().zip(&wanted).map(check).collect();
     }
     ids.par_iter().zip(&wanted).map(check).collect()
@@ -171,30 +181,18 @@ fn unpack(found: &[Stored], places: &HashMap<i64, usize>, dictionaries: &Diction
     }
     let mut unpacked: Vec<Option<Result<Bytes, String>>> = vec![None; found.len()];
     for level in levels {
-        let done: Vec<(usize, Result<Bytes, String>)> = {
-            let bases: Vec<Option<&[u8]>> = (level.iter())
-                .map(|&place| {
-                    let base = places.get(&found[place].base?)?;
-                    unpacked[*base].as_ref()?.as_ref().ok().map(|bytes| &bytes[..])
-                })
-                .collect();
-            if level.len() < 16 {
-                let mut unpacker = Unpacker::new(dictionaries);
-                let mut done = Vec::with_capacity(level.len());
-                for (&place, base) in level.iter().zip(bases) {
-                    done.push((place, unpacker.unpack(&found[place].frame, base).map(Bytes::from)));
-                }
-                done
-            } else {
-                (level.par_iter().zip(bases).with_min_len(8))
-                    .map_init(
-                        || Unpacker::new(dictionaries),
-                        |unpacker, (&place, base)| (place, unpacker.unpack(&found[place].frame, base).map(Bytes::from)),
-                    )
-                    .collect()
-            }
+        let one = |&place: &usize| {
+            let chunk = &found[place];
+            let base = chunk.base.and_then(|base| places.get(&base));
+            let base = base.and_then(|&base| unpacked[base].as_ref()?.as_ref().ok());
+            frame::unpack(&chunk.frame, base.map(|bytes| &bytes[..]), dictionaries).map(Bytes::from)
         };
-        for (place, bytes) in done {
+        let done: Vec<Result<Bytes, String>> = if level.len() < FEW {
+            level.iter().map(one).collect()
+        } else {
+            level.par_iter().with_min_len(FEW).map(one).collect()
+        };
+        for (place, bytes) in level.into_iter().zip(done) {
             unpacked[place] = Some(bytes);
         }
     }
@@ -318,6 +316,10 @@ impl Transaction for SqliteTransaction<'_> {
         })
     }
 
+    async fn learn(&mut self, samples: &[Vec<u8>]) -> Result<()> {
+        self.with(|connection| records::train_dictionary(self.store, connection, samples))
+    }
+
     async fn put_chunks(&mut self, chunks: Vec<NewChunk>) -> Result<u64> {
         self.with(|connection| put_chunks(self.store, connection, &chunks))
     }
@@ -381,11 +383,9 @@ fn put_chunks(store: &SqliteStore, connection: &Connection, chunks: &[NewChunk])
             (chunk, base.as_ref().map(|base| (base, &next_bytes.next().expect("one for each base")[..])))
         })
         .collect();
-    let alone: Vec<&[u8]> =
-        with_bytes.iter().filter(|(_, base)| base.is_none()).map(|(chunk, _)| &chunk.bytes[..]).collect();
-    let dictionary = records::dictionary_for(store, connection, &alone)?;
+    let dictionary = records::newest_dictionary(store, connection)?;
     let dictionary = dictionary.as_deref();
-    let frames: Vec<Vec<u8>> = (with_bytes.par_iter().with_min_len(8))
+    let frames: Vec<Vec<u8>> = (with_bytes.par_iter().with_min_len(64))
         .map_init(
             || Packer::new(dictionary),
             |packer, (chunk, base)| packer.pack(&chunk.bytes, base.map(|(_, bytes)| bytes)),

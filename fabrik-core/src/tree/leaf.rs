@@ -28,7 +28,7 @@ use bytes::Bytes;
 
 use super::{Keys, LAYOUT, LEAF, put_key};
 use crate::key::{TAG_DN, dn_of};
-use crate::row::codec::{Malformed, Reader, put_varint, take_value, take_varint, value_len};
+use crate::row::codec::{Malformed, Reader, put_value, put_varint, take_str, take_value, take_varint, value_len};
 use crate::row::{DN, Row, RowRef, ShapeTable, Value, write_object};
 
 const OWN: u8 = 0;
@@ -340,35 +340,51 @@ impl<'a> LeafRow<'a> {
         &self.leaf.bytes[self.leaf.starts[self.index] as usize..self.leaf.starts[self.index + 1] as usize]
     }
 
-    /// Returns the attributes in name order.
-    pub(crate) fn attributes(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+    /// Returns the encoded values in name order; `None` stands for the DN of the key.
+    fn encoded(self) -> impl Iterator<Item = Option<&'a [u8]>> {
         let shape = self.shape();
-        let mut names = self.names();
-        take_varint(&mut names);
         let (bits, mut own) = self.bytes().split_at(shape.usual.len().div_ceil(8));
         let mut bit = 0;
-        self.leaf.bytes[shape.kinds.clone()].iter().map(move |&kind| {
-            let name = crate::row::codec::take_str(&mut names);
-            let value = match kind {
-                USUAL => {
-                    let is_own = bits[bit / 8] >> (bit % 8) & 1 == 1;
-                    let mut usual = &self.leaf.bytes[shape.usual[bit].clone()];
-                    bit += 1;
-                    take_value(if is_own { &mut own } else { &mut usual })
-                }
-                KEY => Value::String(dn_of(self.key()).expect("checked when the leaf was read")),
-                _ => take_value(&mut own),
-            };
-            (name, value)
+        self.leaf.bytes[shape.kinds.clone()].iter().map(move |&kind| match kind {
+            USUAL => {
+                let is_own = bits[bit / 8] >> (bit % 8) & 1 == 1;
+                bit += 1;
+                Some(if is_own { split_value(&mut own) } else { &self.leaf.bytes[shape.usual[bit - 1].clone()] })
+            }
+            KEY => None,
+            _ => Some(split_value(&mut own)),
         })
+    }
+
+    /// Returns the DN of the key, where a column takes it from there.
+    fn key_dn(self) -> Value<'a> {
+        Value::String(dn_of(self.key()).expect("checked when the leaf was read"))
+    }
+
+    /// Returns the attributes in name order.
+    pub(crate) fn attributes(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+        let mut names = self.names();
+        take_varint(&mut names);
+        self.encoded().map(move |encoded| {
+            let name = take_str(&mut names);
+            (name, encoded.map_or_else(|| self.key_dn(), |mut encoded| take_value(&mut encoded)))
+        })
+    }
+
+    /// Appends the encoded values, that of the key included.
+    fn put_values(self, out: &mut Vec<u8>) {
+        for encoded in self.encoded() {
+            match encoded {
+                Some(encoded) => out.extend_from_slice(encoded),
+                None => put_value(out, self.key_dn()),
+            }
+        }
     }
 
     /// Returns bytes that are equal for equal rows and order the rows of one key as [`compare_content`] does.
     pub(crate) fn content(self) -> Vec<u8> {
         let mut content = self.names().to_vec();
-        for (_, value) in self.attributes() {
-            crate::row::codec::put_value(&mut content, value);
-        }
+        self.put_values(&mut content);
         content
     }
 
@@ -390,11 +406,9 @@ impl<'a> LeafRow<'a> {
 
     /// Copies the row out of the leaf.
     pub(crate) fn to_row(self, shapes: &mut ShapeTable) -> Row {
-        let mut values = Vec::new();
         let shape = shapes.intern_encoded(self.names());
-        for (_, value) in self.attributes() {
-            crate::row::codec::put_value(&mut values, value);
-        }
+        let mut values = Vec::with_capacity(1024);
+        self.put_values(&mut values);
         Row { shape: std::sync::Arc::clone(shapes.get(shape)), values: values.into() }
     }
 }
@@ -406,7 +420,9 @@ impl PartialEq for LeafRow<'_> {
         if whole(self) == whole(other) {
             return self.bytes() == other.bytes();
         }
-        self.names() == other.names() && self.attributes().eq(other.attributes())
+        self.names() == other.names()
+            // Where one leaf takes the DN from the key and the other does not, their keys differ in kind.
+            && self.encoded().eq(other.encoded())
     }
 }
 

@@ -145,7 +145,7 @@ pub(super) fn connect(path: &Path, mode: OpenMode) -> Result<Connection> {
         connection.busy_timeout(WAIT)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(
-            "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL;
+            "PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL;
              PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;",
         )
     };

@@ -241,29 +241,25 @@ pub(super) fn dictionaries(store: &SqliteStore, sqlite: &Sqlite) -> Result<Dicti
     Ok(found)
 }
 
-/// Returns the dictionary to pack these chunks with, training a new one where that pays.
-pub(super) fn dictionary_for(
-    store: &SqliteStore,
-    sqlite: &Sqlite,
-    chunks: &[&[u8]],
-) -> Result<Option<Arc<Dictionary>>> {
-    if chunks.is_empty() {
-        return Ok(None);
-    }
-    let failed = || store.failed("training a dictionary");
-    let newest: Option<u64> =
-        sqlite.query_row("SELECT max(number) FROM dictionary", [], |row| row.get(0)).map_err(failed())?;
+/// Returns the dictionary to pack with, if there is one.
+pub(super) fn newest_dictionary(store: &SqliteStore, sqlite: &Sqlite) -> Result<Option<Arc<Dictionary>>> {
+    let newest: Option<u64> = sqlite
+        .query_row("SELECT max(number) FROM dictionary", [], |row| row.get(0))
+        .map_err(store.failed("looking for a dictionary"))?;
     let known = store.dictionaries(sqlite, newest.into_iter())?;
-    let current = newest.and_then(|newest| known.get(&newest).cloned());
-    let Some(content) = Dictionary::train(chunks, current.as_deref()) else { return Ok(current) };
+    Ok(newest.and_then(|newest| known.get(&newest).cloned()))
+}
+
+/// Trains a dictionary on samples, where that pays.
+pub(super) fn train_dictionary(store: &SqliteStore, sqlite: &Sqlite, samples: &[Vec<u8>]) -> Result<()> {
+    let current = newest_dictionary(store, sqlite)?;
+    let Some(content) = Dictionary::train(samples, current.as_deref()) else { return Ok(()) };
     let packed = zstd::encode_all(&content[..], 9).expect("a vector takes whatever zstd writes");
-    let number = sqlite
+    sqlite
         .prepare_cached("INSERT INTO dictionary (content) VALUES (?1)")
         .and_then(|mut insert| insert.insert([packed]))
-        .map_err(failed())?;
-    let number = u64::try_from(number).expect("SQLite counts up from 1");
-    let known = store.dictionaries(sqlite, std::iter::once(number))?;
-    Ok(known.get(&number).cloned())
+        .map_err(store.failed("storing a dictionary"))?;
+    Ok(())
 }
 
 pub(super) fn delete_chunks(store: &SqliteStore, sqlite: &Sqlite, chunks: &[ChunkPrefix]) -> Result<u64> {

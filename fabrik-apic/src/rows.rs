@@ -1,0 +1,186 @@
+//! Rows from a JSON input: blocks are parsed in parallel while the next one is read.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use fabrik_core::{Error, Result, RowBatch, RowBatchBuilder, Verdict};
+use rayon::prelude::*;
+
+use crate::framing::{Block, RowSplitter};
+use crate::object;
+use crate::origin::Origin;
+
+/// How much text makes a batch. Fewer bytes cost more per row, more take longer to reach all cores.
+const BATCH_TEXT_BYTES: usize = 512 << 10;
+
+/// What the rows of an input are. An input has rows of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowKind {
+    /// Managed objects.
+    Object,
+    /// Objects whose members are the attributes.
+    Flat,
+}
+
+/// Reads the rows of a JSON array, an APIC answer or lines of JSON.
+#[derive(Debug)]
+pub(crate) struct JsonRows {
+    splitter: RowSplitter,
+    origin: Origin,
+    /// Unknown until the first row was seen.
+    kind: Option<RowKind>,
+    next: Option<Result<Option<Block>>>,
+    /// One for each slice of a block; they keep what they learned of the attribute names.
+    builders: Vec<RowBatchBuilder>,
+}
+
+impl JsonRows {
+    /// `kind` is for inputs that can have rows of one kind only.
+    pub(crate) fn new(splitter: RowSplitter, origin: Origin, kind: Option<RowKind>) -> Self {
+        Self { splitter, origin, kind, next: None, builders: Vec::new() }
+    }
+
+    /// Adds the next batches to `ready`, none of them empty; returns false after the last row.
+    pub(crate) fn read_into(&mut self, ready: &mut VecDeque<RowBatch>) -> Result<bool> {
+        let next = self.next.take().unwrap_or_else(|| self.splitter.next_block());
+        let Some(block) = next? else { return Ok(false) };
+        let kind = *self.kind.get_or_insert_with(|| kind_of(&block));
+        let slices = slice_rows(&block.rows);
+        self.builders.resize_with(slices.len().max(self.builders.len()), RowBatchBuilder::default);
+
+        let Self { splitter, origin, builders, .. } = self;
+        let parse = || -> Vec<Result<RowBatch>> {
+            let work = slices.into_par_iter().zip(builders.par_iter_mut());
+            work.map(|(slice, builder)| parse_slice(&block, slice, kind, builder, origin)).collect()
+        };
+        let (next, batches) = rayon::join(|| splitter.next_block(), parse);
+        self.next = Some(next);
+        self.splitter.recycle(block);
+        for batch in batches {
+            let batch = batch?;
+            if !batch.is_empty() {
+                ready.push_back(batch);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Judges, after the last row, whether all that was announced has come.
+    pub(crate) fn verdict(&self) -> Result<Verdict> {
+        let n_rows = self.splitter.n_rows();
+        match self.splitter.total_count() {
+            None => Ok(Verdict::Complete),
+            Some(announced) if announced == n_rows => Ok(Verdict::Complete),
+            Some(announced) if n_rows == 0 => Err(self.origin.error(format!(
+                "the controller announced {announced} objects and sent none, as it does when it is busy"
+            ))),
+            Some(announced) => Ok(Verdict::Partial {
+                reason: format!("the controller announced {announced} objects, the input has {n_rows}"),
+                expected_rows: Some(announced),
+                missing: Vec::new(),
+            }),
+        }
+    }
+}
+
+fn kind_of(block: &Block) -> RowKind {
+    let first = block.rows.first().and_then(|row| std::str::from_utf8(&block.text[row.clone()]).ok());
+    let is_object = first.is_some_and(|text| {
+        object::is_object(text) || object::repair_escapes(text).is_some_and(|repaired| object::is_object(&repaired))
+    });
+    if is_object { RowKind::Object } else { RowKind::Flat }
+}
+
+/// Cuts the rows of a block into runs of about [`BATCH_TEXT_BYTES`].
+fn slice_rows(rows: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut slices = Vec::new();
+    let mut first = 0;
+    for (i, row) in rows.iter().enumerate() {
+        if row.end - rows[first].start >= BATCH_TEXT_BYTES || i + 1 == rows.len() {
+            slices.push(first..i + 1);
+            first = i + 1;
+        }
+    }
+    slices
+}
+
+fn parse_slice(
+    block: &Block,
+    slice: Range<usize>,
+    kind: RowKind,
+    builder: &mut RowBatchBuilder,
+    origin: &Origin,
+) -> Result<RowBatch> {
+    let rows = &block.rows[slice.clone()];
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(RowBatch::default()) };
+    let fail = |place: usize, at: usize, problem: String| -> Error {
+        let row = block.first_row + (slice.start + place) as u64;
+        origin.row_error(row, block.offset + at as u64, problem)
+    };
+
+    // Once over the whole slice is faster than row by row.
+    let start = first.start;
+    let text = std::str::from_utf8(&block.text[start..last.end]).map_err(|error| {
+        let at = start + error.valid_up_to();
+        let place = rows.partition_point(|row| row.end <= at);
+        fail(place, at, "it is not valid UTF-8".to_owned())
+    })?;
+    let row_text = |row: &Range<usize>| &text[row.start - start..row.end - start];
+
+    let mut parsed = push_rows(builder, kind, rows.iter().map(|row| Cow::Borrowed(row_text(row))));
+    if parsed.is_err() && kind == RowKind::Object && text.contains(r"\'") {
+        // Rows before the one that failed are in the builder already, so all of them are read again.
+        *builder = RowBatchBuilder::default();
+        let repaired = rows.iter().map(|row| {
+            let text = row_text(row);
+            object::repair_escapes(text).map_or(Cow::Borrowed(text), Cow::Owned)
+        });
+        parsed = push_rows(builder, kind, repaired);
+    }
+    parsed.map_err(|RowProblem { place, text }| {
+        let (problem, within) = locate(&text, row_text(&rows[place]));
+        fail(place, rows[place].start + within, problem)
+    })?;
+    Ok(builder.take())
+}
+
+/// What is wrong with the row at `place` among those that were parsed.
+struct RowProblem {
+    place: usize,
+    text: String,
+}
+
+fn push_rows<'a>(
+    builder: &mut RowBatchBuilder,
+    kind: RowKind,
+    rows: impl Iterator<Item = Cow<'a, str>>,
+) -> std::result::Result<(), RowProblem> {
+    for (place, text) in rows.enumerate() {
+        let pushed = match kind {
+            RowKind::Object => object::push_object(builder, &text),
+            RowKind::Flat if object::is_object(&text) => {
+                Err("it is an APIC object; expected a flat row like the first".to_owned())
+            }
+            RowKind::Flat => builder.push_json(&text).map_err(|problem| problem.to_string()),
+        };
+        pushed.map_err(|text| RowProblem { place, text })?;
+    }
+    Ok(())
+}
+
+/// Turns the place at the end of a parser's message, which counts lines of the row, into bytes from its start.
+fn locate(problem: &str, text: &str) -> (String, usize) {
+    let place = problem.rsplit_once(" at line ").and_then(|(problem, place)| {
+        let (line, column) = place.split_once(" column ")?;
+        Some((problem, line.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
+    });
+    let Some((problem, line, column)) = place else { return (problem.to_owned(), 0) };
+    // In a document a row is cut where its brackets close, so only a line can end too early.
+    let problem = match problem.starts_with("EOF while parsing") {
+        true => "the line ends in the middle of the object; expected one JSON object a line",
+        false => problem,
+    };
+    let lines_before = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>();
+    (problem.to_owned(), (lines_before + column.saturating_sub(1)).min(text.len()))
+}
