@@ -137,6 +137,10 @@ pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &Captu
     let mut rows = sorter.finish()?;
 
     let mut transaction = store.begin().await?;
+    let same_id = SnapshotFilter::default().with_id_prefix(options.id.as_uuid().simple().to_string());
+    if !transaction.snapshots(&same_id).await?.is_empty() {
+        return Err(Error::invalid("id", options.id.to_string(), "an id that no snapshot has yet"));
+    }
     let series = transaction.series(&options.query, options.connection.as_deref()).await?;
     let (previous, next) = neighbours(&*transaction, &series, options).await?;
 
@@ -163,7 +167,7 @@ pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &Captu
     let mut snapshot = Snapshot {
         id: options.id,
         series,
-        captured_at: options.captured_at.trunc_subsecs(6),
+        captured_at: stored_time(options),
         captured_by: options.captured_by.clone(),
         key: options.key.clone(),
         root: root.id,
@@ -202,18 +206,24 @@ async fn changes_since(chunks: &dyn Transaction, previous: &Snapshot, newer: &Sn
     })
 }
 
+/// Returns the time of capture as records keep it, to the microsecond: what is finer must not decide an order.
+fn stored_time(options: &CaptureOptions) -> DateTime<Utc> {
+    options.captured_at.trunc_subsecs(6)
+}
+
 /// Finds the snapshots of the series just before and just after the new one.
 async fn neighbours(
     records: &dyn Transaction,
     series: &Series,
     options: &CaptureOptions,
 ) -> Result<(Option<Snapshot>, Option<Snapshot>)> {
-    let place = (options.captured_at, options.id);
+    let captured_at = stored_time(options);
+    let place = (captured_at, options.id);
     let of_series = SnapshotFilter::of_series(series);
     let mut previous = None;
     // Few snapshots share a moment: the first page nearly always decides.
     for page in 0.. {
-        let up_to_now = of_series.clone().with_range(None, Some(options.captured_at)).with_page(page * 8, 8);
+        let up_to_now = of_series.clone().with_range(None, Some(captured_at)).with_page(page * 8, 8);
         let found = records.snapshots(&up_to_now).await?;
         let last_page = found.len() < 8;
         previous = found.into_iter().find(|snapshot| (snapshot.captured_at, snapshot.id) < place);
@@ -225,7 +235,7 @@ async fn neighbours(
     if newest.is_none_or(|newest| (newest.captured_at, newest.id) < place) {
         return Ok((previous, None));
     }
-    let later = records.snapshots(&of_series.with_range(Some(options.captured_at), None)).await?;
+    let later = records.snapshots(&of_series.with_range(Some(captured_at), None)).await?;
     let next = later.into_iter().rev().find(|snapshot| (snapshot.captured_at, snapshot.id) > place);
     Ok((previous, next))
 }

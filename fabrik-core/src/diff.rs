@@ -516,14 +516,12 @@ impl SortedSide {
 
 impl MergedRows {
     fn new(older: RowSorter, newer: RowSorter) -> Result<Self> {
-        let mut sides = [older, newer].map(|sorter| sorter.finish().map(|rows| SortedSide { rows, ahead: None }));
-        for side in &mut sides {
-            if let Ok(side) = side {
-                side.advance()?;
-            }
-        }
-        let [older, newer] = sides;
-        Ok(Self { sides: [older?, newer?] })
+        let side = |sorter: RowSorter| -> Result<SortedSide> {
+            let mut side = SortedSide { rows: sorter.finish()?, ahead: None };
+            side.advance()?;
+            Ok(side)
+        };
+        Ok(Self { sides: [side(older)?, side(newer)?] })
     }
 
     /// Returns the next key with its rows on both sides.

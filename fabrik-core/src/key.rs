@@ -27,11 +27,12 @@ impl KeySpec {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when there is no name, an empty one, or one twice.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when there is no name, an empty one, one with a comma, or one
+    /// twice.
     pub fn fields<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<Self, Error> {
         let names: Box<[Box<str>]> = names.into_iter().map(|name| name.as_ref().trim().into()).collect();
-        let expected = "one or more different column names";
-        if names.is_empty() || names.iter().any(|name| name.is_empty()) {
+        let expected = "one or more different column names without commas";
+        if names.is_empty() || names.iter().any(|name| name.is_empty() || name.contains(',')) {
             return Err(Error::invalid("key fields", names.join(","), expected));
         }
         if names.iter().enumerate().any(|(i, name)| names[..i].contains(name)) {
@@ -69,12 +70,19 @@ impl KeySpec {
     }
 }
 
+/// The words that [`KeySpec`] reads as something else than the name of a column.
+const STRATEGIES: [&str; 3] = ["auto", "dn", "hash"];
+
 impl fmt::Display for KeySpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Dn => f.write_str("dn"),
             Self::Hash => f.write_str("hash"),
+            // A column that is called like a strategy has a comma after it, so that its text reads back as a column.
+            Self::Fields(names) if matches!(&**names, [name] if STRATEGIES.contains(&&**name)) => {
+                write!(f, "{},", names[0])
+            }
             Self::Fields(names) => f.write_str(&names.join(",")),
         }
     }
@@ -83,13 +91,16 @@ impl fmt::Display for KeySpec {
 impl FromStr for KeySpec {
     type Err = Error;
 
-    /// Takes `auto`, `dn`, `hash`, or column names joined by commas.
+    /// Takes `auto`, `dn`, `hash`, or column names joined by commas; `dn,` is the column of that name.
     fn from_str(text: &str) -> Result<Self, Error> {
         match text {
             "auto" => Ok(Self::Auto),
             "dn" => Ok(Self::Dn),
             "hash" => Ok(Self::Hash),
-            names => Self::fields(names.split(',')),
+            names => match names.strip_suffix(',') {
+                Some(name) if STRATEGIES.contains(&name) => Self::fields([name]),
+                _ => Self::fields(names.split(',')),
+            },
         }
     }
 }

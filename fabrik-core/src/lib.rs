@@ -101,7 +101,7 @@ pub use row::{
     CLASS_NAME, DN, MAX_DEPTH, MAX_ROW_BYTES, Row, RowBatch, RowBatchBuilder, RowError, RowRef, Shape, Value,
 };
 pub use rows::{RowStream, rows};
-pub use search::{KeyEntry, KeyPage, search_keys};
+pub use search::{KeyEntry, KeyIndex, KeyPage, search_keys};
 pub use snapshot::{ChangeSummary, Connection, Query, RetentionPolicy, Series, Snapshot, Verdict};
 pub use source::{Source, SourceProgress};
 pub use stats::{Stats, stats};

@@ -23,6 +23,8 @@ pub const DN: &str = "dn";
 pub const CLASS_NAME: &str = "className";
 /// The longest row that is taken, in bytes of its values. Longer ones are an input error.
 pub const MAX_ROW_BYTES: usize = 16 << 20;
+/// The longest names of a row, all together, in bytes. A leaf holds up to 96 rows, each perhaps with names of its own.
+const MAX_NAMES_BYTES: usize = 256 << 10;
 /// How deep the value of one attribute may nest.
 pub const MAX_DEPTH: usize = 100;
 
@@ -454,11 +456,16 @@ impl RowBatchBuilder {
     ///
     /// # Errors
     ///
-    /// When an attribute is there twice or the row is longer than [`MAX_ROW_BYTES`]; the row is
-    /// dropped, earlier ones stay.
+    /// When an attribute is there twice, the row is longer than [`MAX_ROW_BYTES`] or its names take more than
+    /// 256 KiB; the row is dropped, earlier ones stay.
     pub fn finish_row(&mut self) -> Result<(), RowError> {
         if self.values.len() > MAX_ROW_BYTES {
             let problem = format!("it has {} bytes; at most {MAX_ROW_BYTES} are taken", self.values.len());
+            self.discard_row();
+            return Err(RowError(problem));
+        }
+        if self.names.len() > MAX_NAMES_BYTES {
+            let problem = format!("its names have {} bytes; at most {MAX_NAMES_BYTES} are taken", self.names.len());
             self.discard_row();
             return Err(RowError(problem));
         }

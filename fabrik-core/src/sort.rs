@@ -21,7 +21,7 @@ use crate::row::{RowBatch, RowRef, Shape, ShapeTable};
 use crate::tree::leaf::{LeafRows, compare_content};
 
 /// How many samples of how many rows show what a capture is like.
-const SAMPLES: usize = 160;
+const SAMPLES: usize = 64;
 const SAMPLE_ROWS: usize = 24;
 
 /// How much memory sorting may take, and where the rest goes.
@@ -116,7 +116,15 @@ impl Held {
 
 impl RowSorter {
     pub(crate) fn new(key: KeySpec, limits: SortLimits) -> Self {
-        Self { key, limits, shapes: ShapeTable::default(), held: Held::default(), held_bytes: 0, runs: Vec::new(), samples: Vec::new() }
+        Self {
+            key,
+            limits,
+            shapes: ShapeTable::default(),
+            held: Held::default(),
+            held_bytes: 0,
+            runs: Vec::new(),
+            samples: Vec::new(),
+        }
     }
 
     /// Takes the rows of a batch.
@@ -295,10 +303,11 @@ impl SortedRows {
                 Ok(Some(SortedRow { key, shape: slot.shape, values: held.values(slot) }))
             }
             Rows::Merged { heads, started, .. } => {
-                if *started && let Some(mut head) = heads.peek_mut() {
-                    if !head.advance(&self.shapes)? {
-                        PeekMut::pop(head);
-                    }
+                if *started
+                    && let Some(mut head) = heads.peek_mut()
+                    && !head.advance(&self.shapes)?
+                {
+                    PeekMut::pop(head);
                 }
                 *started = true;
                 Ok(heads.peek().map(|head| SortedRow { key: &head.key, shape: head.shape, values: &head.values }))

@@ -34,11 +34,11 @@ pub(crate) enum Node {
 
 impl Node {
     /// Reads a node from the canonical bytes under `id`.
-    pub(crate) fn parse(id: ChunkId, bytes: Bytes) -> Result<Self> {
+    pub(crate) fn parse(id: ChunkId, bytes: &Bytes) -> Result<Self> {
         let damaged = |problem| Error::damaged(id, format!("it is no tree node: {problem}"));
         match bytes.get(..2) {
             Some([LEAF, LAYOUT]) => Leaf::parse(bytes).map(Self::Leaf).map_err(damaged),
-            Some([BRANCH, LAYOUT]) => Branch::parse(&bytes).map(Self::Branch).map_err(damaged),
+            Some([BRANCH, LAYOUT]) => Branch::parse(bytes).map(Self::Branch).map_err(damaged),
             _ => Err(damaged("its first bytes are unknown")),
         }
     }

@@ -376,11 +376,8 @@ pub(super) fn cancel_rows<R>(before: &mut Vec<R>, after: &mut Vec<R>, content: i
     let mut older = sorted(before).into_iter().peekable();
     let mut newer = sorted(after).into_iter().peekable();
     let mut equal = 0;
-    loop {
-        let order = match (older.peek(), newer.peek()) {
-            (Some(one), Some(other)) => one.0.cmp(&other.0),
-            _ => break,
-        };
+    while let (Some(one), Some(other)) = (older.peek(), newer.peek()) {
+        let order = one.0.cmp(&other.0);
         let (take_older, take_newer) = (order.is_le(), order.is_ge());
         let one = if take_older { older.next() } else { None };
         let other = if take_newer { newer.next() } else { None };

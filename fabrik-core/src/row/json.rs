@@ -134,10 +134,10 @@ pub(crate) fn member_at<'a>(text: &'a str, path: &str) -> Option<&'a str> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_map(BorrowedMembers(&mut members)).ok()?;
     // A member whose own name has dots wins over a path through several.
+    if let Some((_, value)) = members.iter().find(|(name, _)| name == path) {
+        return Some(value);
+    }
     for (name, value) in members {
-        if name == path {
-            return Some(value);
-        }
         if let Some(rest) = path.strip_prefix(&*name).and_then(|rest| rest.strip_prefix('.'))
             && let Some(found) = member_at(value, rest)
         {

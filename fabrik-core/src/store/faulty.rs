@@ -1,3 +1,171 @@
-/// x
+//! A store that fails when told to, so that tests can see what a failure leaves behind.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use crate::chunk::NewChunk;
+use crate::error::{Error, Result};
+use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
+use crate::snapshot::{Series, Snapshot};
+
+/// Hands every call on to another store, except the one that was chosen to fail.
+///
+/// Calls of the store and of its transactions are counted together, from 1. A call that fails does nothing.
 #[derive(Debug)]
-pub struct FaultyStore;
+pub struct FaultyStore<S> {
+    inner: S,
+    faults: Faults,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    calls: AtomicU64,
+    /// 0 for none.
+    fail_at: AtomicU64,
+}
+
+impl Faults {
+    fn count(&self, operation: &'static str) -> Result<()> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if call != self.fail_at.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let source = format!("call {call} was chosen to fail").into();
+        Err(Error::Storage { operation, location: "a faulty store".into(), source })
+    }
+}
+
+impl<S: Store> FaultyStore<S> {
+    /// Starts without faults.
+    pub fn new(inner: S) -> Self {
+        Self { inner, faults: Faults::default() }
+    }
+
+    /// Counts from 0 again and lets the `call`th call from now fail; none for 0.
+    pub fn fail_at(&self, call: u64) {
+        self.faults.calls.store(0, Ordering::SeqCst);
+        self.faults.fail_at.store(call, Ordering::SeqCst);
+    }
+
+    /// Returns the store behind, which never fails.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+#[async_trait]
+impl<S: Store> ReadChunks for FaultyStore<S> {
+    async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
+        self.faults.count("reading chunks")?;
+        self.inner.read_chunks(ids).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> ReadRecords for FaultyStore<S> {
+    async fn queries(&self) -> Result<Vec<QueryHistory>> {
+        self.faults.count("listing queries")?;
+        self.inner.queries().await
+    }
+
+    async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
+        self.faults.count("listing snapshots")?;
+        self.inner.snapshots(filter).await
+    }
+
+    async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
+        self.faults.count("listing chunks")?;
+        self.inner.stored_chunks().await
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for FaultyStore<S> {
+    async fn begin(&self) -> Result<Box<dyn Transaction + '_>> {
+        self.faults.count("starting to write")?;
+        Ok(Box::new(FaultyTransaction { inner: self.inner.begin().await?, faults: &self.faults }))
+    }
+
+    async fn check(&self) -> Result<Vec<String>> {
+        self.faults.count("checking indexes")?;
+        self.inner.check().await
+    }
+
+    async fn disk_bytes(&self) -> Result<u64> {
+        self.faults.count("measuring the store")?;
+        self.inner.disk_bytes().await
+    }
+}
+
+#[derive(Debug)]
+struct FaultyTransaction<'s> {
+    inner: Box<dyn Transaction + 's>,
+    faults: &'s Faults,
+}
+
+#[async_trait]
+impl ReadChunks for FaultyTransaction<'_> {
+    async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
+        self.faults.count("reading chunks")?;
+        self.inner.read_chunks(ids).await
+    }
+}
+
+#[async_trait]
+impl ReadRecords for FaultyTransaction<'_> {
+    async fn queries(&self) -> Result<Vec<QueryHistory>> {
+        self.faults.count("listing queries")?;
+        self.inner.queries().await
+    }
+
+    async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
+        self.faults.count("listing snapshots")?;
+        self.inner.snapshots(filter).await
+    }
+
+    async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
+        self.faults.count("listing chunks")?;
+        self.inner.stored_chunks().await
+    }
+}
+
+#[async_trait]
+impl Transaction for FaultyTransaction<'_> {
+    async fn missing(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
+        self.faults.count("looking for chunks")?;
+        self.inner.missing(ids).await
+    }
+
+    async fn put_chunks(&mut self, chunks: Vec<NewChunk>) -> Result<u64> {
+        self.faults.count("storing chunks")?;
+        self.inner.put_chunks(chunks).await
+    }
+
+    async fn series(&mut self, query: &str, connection: Option<&str>) -> Result<Series> {
+        self.faults.count("naming a series")?;
+        self.inner.series(query, connection).await
+    }
+
+    async fn put_snapshot(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.faults.count("storing a record")?;
+        self.inner.put_snapshot(snapshot).await
+    }
+
+    async fn delete_snapshots(&mut self, ids: &[SnapshotId]) -> Result<u64> {
+        self.faults.count("deleting records")?;
+        self.inner.delete_snapshots(ids).await
+    }
+
+    async fn delete_chunks(&mut self, chunks: &[ChunkPrefix]) -> Result<u64> {
+        self.faults.count("deleting chunks")?;
+        self.inner.delete_chunks(chunks).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        self.faults.count("committing")?;
+        self.inner.commit().await
+    }
+}

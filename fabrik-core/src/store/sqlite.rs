@@ -317,7 +317,7 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     async fn learn(&mut self, samples: &[Vec<u8>]) -> Result<()> {
-        self.with(|connection| records::train_dictionary(self.store, connection, samples))
+        self.with(|connection| records::make_dictionary(self.store, connection, samples))
     }
 
     async fn put_chunks(&mut self, chunks: Vec<NewChunk>) -> Result<u64> {
@@ -378,17 +378,14 @@ fn put_chunks(store: &SqliteStore, connection: &Connection, chunks: &[NewChunk])
     let base_ids: Vec<ChunkId> = bases.iter().flatten().map(|base| base.id).collect();
     let base_bytes = read_chunks(store, connection, &base_ids)?;
     let mut next_bytes = base_bytes.iter();
-    let with_bytes: Vec<(&NewChunk, Option<(&Base, &[u8])>)> = (chunks.iter().zip(&bases))
-        .map(|(chunk, base)| {
-            (chunk, base.as_ref().map(|base| (base, &next_bytes.next().expect("one for each base")[..])))
-        })
-        .collect();
+    let base_bytes: Vec<Option<&Bytes>> =
+        bases.iter().map(|base| base.as_ref().and_then(|_| next_bytes.next())).collect();
     let dictionary = records::newest_dictionary(store, connection)?;
     let dictionary = dictionary.as_deref();
-    let frames: Vec<Vec<u8>> = (with_bytes.par_iter().with_min_len(64))
+    let frames: Vec<Vec<u8>> = (chunks.par_iter().zip(&base_bytes).with_min_len(64))
         .map_init(
             || Packer::new(dictionary),
-            |packer, (chunk, base)| packer.pack(&chunk.bytes, base.map(|(_, bytes)| bytes)),
+            |packer, (chunk, base)| packer.pack(&chunk.bytes, base.map(|bytes| &bytes[..])),
         )
         .collect();
 
@@ -399,12 +396,12 @@ fn put_chunks(store: &SqliteStore, connection: &Connection, chunks: &[NewChunk])
     let mut added = 0;
     let mut indexed: Vec<(&ChunkId, i64)> = Vec::with_capacity(chunks.len());
     let mut in_batch: HashMap<&ChunkId, ()> = HashMap::with_capacity(chunks.len());
-    for ((chunk, base), frame) in with_bytes.iter().zip(&frames) {
+    for ((chunk, base), frame) in chunks.iter().zip(&bases).zip(&frames) {
         let known = in_batch.insert(&chunk.id, ()).is_some();
         if known || exists.exists([ChunkPrefix::from(&chunk.id).as_bytes()]).map_err(failed())? {
             continue;
         }
-        let base = base.map(|(base, _)| base).filter(|_| needs_base(frame));
+        let base = base.as_ref().filter(|_| needs_base(frame));
         let chain = base.map_or(0, |base| base.chain + 1);
         let seq = insert.insert(params![base.map(|base| base.seq), chain, frame]).map_err(failed())?;
         indexed.push((&chunk.id, seq));

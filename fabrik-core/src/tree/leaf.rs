@@ -200,11 +200,11 @@ struct LeafShape {
 }
 
 impl Leaf {
-    pub(super) fn parse(bytes: Bytes) -> Result<Self, Malformed> {
+    pub(super) fn parse(bytes: &Bytes) -> Result<Self, Malformed> {
         if u32::try_from(bytes.len()).is_err() {
             return Err("it is longer than 4 GiB");
         }
-        let mut reader = Reader::new(&bytes);
+        let mut reader = Reader::new(bytes);
         reader.take(2)?;
         let count = reader.len()?;
         if count > bytes.len() {
@@ -215,7 +215,7 @@ impl Leaf {
         if n_shapes > count || (n_shapes == 0) != (count == 0) {
             return Err("it has an impossible number of shapes");
         }
-        let shapes = (0..n_shapes).map(|_| LeafShape::parse(&mut reader, &bytes)).collect::<Result<Vec<_>, _>>()?;
+        let shapes = (0..n_shapes).map(|_| LeafShape::parse(&mut reader, bytes)).collect::<Result<Vec<_>, _>>()?;
 
         let mut shape_of = vec![0; count];
         if n_shapes > 1 {

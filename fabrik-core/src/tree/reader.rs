@@ -55,9 +55,9 @@ impl<'s> TreeReader<'s> {
     pub(crate) async fn nodes(&self, ids: &[ChunkId]) -> Result<Vec<Node>> {
         let read = self.store.read_chunks(ids).await?;
         if ids.len() < 16 {
-            return ids.iter().zip(read).map(|(&id, bytes)| Node::parse(id, bytes)).collect();
+            return ids.iter().zip(read).map(|(&id, bytes)| Node::parse(id, &bytes)).collect();
         }
-        ids.par_iter().zip(read).map(|(&id, bytes)| Node::parse(id, bytes)).collect()
+        ids.par_iter().zip(read).map(|(&id, bytes)| Node::parse(id, &bytes)).collect()
     }
 
     pub(crate) async fn node(&self, id: ChunkId) -> Result<Node> {

@@ -144,10 +144,7 @@ pub(super) fn connect(path: &Path, mode: OpenMode) -> Result<Connection> {
     let set = || {
         connection.busy_timeout(WAIT)?;
         connection.set_prepared_statement_cache_capacity(64);
-        connection.execute_batch(
-            "PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL;
-             PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;",
-        )
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;")
     };
     set().map_err(|error| refused(path, error))?;
     Ok(connection)
@@ -162,6 +159,8 @@ fn prepare(path: &Path, connection: &mut Connection) -> Result<()> {
         if read(connection, "application_id")? != 0 {
             return Ok(());
         }
+        // These two can only be said before the first table, and wait for writers, so never for an old file.
+        connection.execute_batch("PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL;")?;
         // Not yet in WAL mode, so that the header is in the file itself from the first moment on.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
         let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -173,6 +172,11 @@ fn prepare(path: &Path, connection: &mut Connection) -> Result<()> {
         transaction.commit()
     };
     make().map_err(|error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy) => Error::Locked {
+            location: path.display().to_string(),
+            holder: lock_holder(path),
+            waited_seconds: WAIT.as_secs(),
+        },
         Some(rusqlite::ErrorCode::DiskFull) => Error::StorageFull {
             operation: "making a new store",
             location: path.display().to_string(),

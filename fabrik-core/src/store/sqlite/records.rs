@@ -250,11 +250,11 @@ pub(super) fn newest_dictionary(store: &SqliteStore, sqlite: &Sqlite) -> Result<
     Ok(newest.and_then(|newest| known.get(&newest).cloned()))
 }
 
-/// Trains a dictionary on samples, where that pays.
-pub(super) fn train_dictionary(store: &SqliteStore, sqlite: &Sqlite, samples: &[Vec<u8>]) -> Result<()> {
+/// Makes a dictionary from samples, where that pays.
+pub(super) fn make_dictionary(store: &SqliteStore, sqlite: &Sqlite, samples: &[Vec<u8>]) -> Result<()> {
     let current = newest_dictionary(store, sqlite)?;
-    let Some(content) = Dictionary::train(samples, current.as_deref()) else { return Ok(()) };
-    let packed = zstd::encode_all(&content[..], 9).expect("a vector takes whatever zstd writes");
+    let Some(content) = Dictionary::make(samples, current.as_deref()) else { return Ok(()) };
+    let packed = zstd::encode_all(&content[..], 6).expect("a vector takes whatever zstd writes");
     sqlite
         .prepare_cached("INSERT INTO dictionary (content) VALUES (?1)")
         .and_then(|mut insert| insert.insert([packed]))

@@ -1,0 +1,24 @@
+//! The engine as a caller uses it: one binary, a module per subject.
+
+mod helpers;
+mod model;
+
+mod annotating;
+mod capturing;
+mod comparing;
+mod conformance;
+#[cfg(feature = "sqlite")]
+mod damage;
+mod faults;
+mod format;
+mod heatmap;
+mod history;
+mod ignoring;
+mod large_trees;
+#[cfg(feature = "sqlite")]
+mod opening;
+mod references;
+mod retention;
+mod searching;
+mod timelines;
+mod verdicts;
