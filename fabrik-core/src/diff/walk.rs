@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::error::Result;
 use crate::id::ChunkId;
 use crate::tree::Node;
@@ -55,6 +57,8 @@ pub(crate) struct Walk<'s> {
     before: Side,
     after: Side,
     pending: Option<Group>,
+    /// How many pairs of leaves were matched so far.
+    pairs: usize,
     pub(crate) counted: Counted,
 }
 
@@ -65,35 +69,91 @@ struct Side {
     branches: VecDeque<Child>,
     /// Unread leaves; they follow those that were read.
     unread: VecDeque<Child>,
-    leaves: VecDeque<Arc<Leaf>>,
+    leaves: VecDeque<Loaded>,
     /// The next row in the first leaf.
     row: usize,
 }
 
+/// A leaf that was read.
+#[derive(Debug)]
+struct Loaded {
+    leaf: Arc<Leaf>,
+    /// Which pair of leaves it belongs to, one from either side with the same first key; 0 for none.
+    pair: usize,
+    /// The rows that its counterpart has too, found ahead of the merge, on all cores.
+    matched: Vec<bool>,
+}
+
+/// Marks the rows that two leaves share: those whose key stands once in either, with equal attributes. The
+/// first and last rows are left to the merge, since their keys may go on in the next leaf.
+fn match_rows(older: &Leaf, newer: &Leaf) -> [Vec<bool>; 2] {
+    let mut matched = [vec![false; older.len()], vec![false; newer.len()]];
+    let (mut i, mut j) = (1, 1);
+    while i + 1 < older.len() && j + 1 < newer.len() {
+        match older.key(i).cmp(newer.key(j)) {
+            std::cmp::Ordering::Less => i += 1,
+            std::cmp::Ordering::Greater => j += 1,
+            std::cmp::Ordering::Equal => {
+                let single =
+                    |leaf: &Leaf, at: usize| leaf.key(at - 1) != leaf.key(at) && leaf.key(at) != leaf.key(at + 1);
+                if single(older, i) && single(newer, j) && older.row(i) == newer.row(j) {
+                    (matched[0][i], matched[1][j]) = (true, true);
+                }
+                (i, j) = (i + 1, j + 1);
+            }
+        }
+    }
+    matched
+}
+
+/// Finds the leaves of both sides that start with the same key and matches their rows.
+fn match_leaves(older: &mut [Loaded], newer: &mut [Loaded], pairs_before: usize) -> usize {
+    let (mut i, mut j) = (0, 0);
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    while i < older.len() && j < newer.len() {
+        match older[i].leaf.key(0).cmp(newer[j].leaf.key(0)) {
+            std::cmp::Ordering::Less => i += 1,
+            std::cmp::Ordering::Greater => j += 1,
+            std::cmp::Ordering::Equal => {
+                pairs.push((i, j));
+                (i, j) = (i + 1, j + 1);
+            }
+        }
+    }
+    let matched: Vec<[Vec<bool>; 2]> =
+        pairs.par_iter().with_min_len(16).map(|&(i, j)| match_rows(&older[i].leaf, &newer[j].leaf)).collect();
+    for (number, ((i, j), [of_older, of_newer])) in pairs.iter().copied().zip(matched).enumerate() {
+        let pair = pairs_before + number + 1;
+        (older[i].pair, older[i].matched) = (pair, of_older);
+        (newer[j].pair, newer[j].matched) = (pair, of_newer);
+    }
+    pairs_before + pairs.len()
+}
+
 impl Side {
     fn key(&self) -> Option<&[u8]> {
-        self.leaves.front().map(|leaf| leaf.key(self.row))
+        self.leaves.front().map(|front| front.leaf.key(self.row))
     }
 
     fn next(&mut self) -> RowAt {
-        let leaf = self.leaves.front().expect("the caller saw a key");
-        let row = RowAt { leaf: Arc::clone(leaf), index: self.row };
+        let front = self.leaves.front().expect("the caller saw a key");
+        let row = RowAt { leaf: Arc::clone(&front.leaf), index: self.row };
         self.advance();
         row
     }
 
     fn advance(&mut self) {
         self.row += 1;
-        if self.leaves.front().is_some_and(|leaf| leaf.len() == self.row) {
+        if self.leaves.front().is_some_and(|front| front.leaf.len() == self.row) {
             self.leaves.pop_front();
             self.row = 0;
         }
     }
 
-    /// Returns whether the next row is the only one of its key, as far as its own leaf tells.
-    fn is_single(&self) -> bool {
-        let leaf = self.leaves.front().expect("the caller saw a key");
-        self.row + 1 < leaf.len() && leaf.key(self.row) != leaf.key(self.row + 1)
+    /// Returns the pair whose other leaf has the next row too.
+    fn matched(&self) -> Option<usize> {
+        let front = self.leaves.front()?;
+        front.matched.get(self.row).copied().unwrap_or(false).then_some(front.pair)
     }
 
     fn is_out_of_rows(&self) -> bool {
@@ -164,6 +224,7 @@ impl<'s> Walk<'s> {
             before: Side::default(),
             after: Side::default(),
             pending: None,
+            pairs: 0,
             counted: Counted::default(),
         };
         let mut roots = reader.nodes(&[before, after]).await?;
@@ -234,9 +295,12 @@ impl<'s> Walk<'s> {
                 .map(|leaf| leaf.id())
                 .collect();
             let mut leaves = self.reader.leaves(&ids).await?.into_iter();
-            let nonempty = |leaf: &Arc<Leaf>| leaf.len() > 0;
-            self.before.leaves.extend(leaves.by_ref().take(older).filter(nonempty));
-            self.after.leaves.extend(leaves.filter(nonempty));
+            let loaded = |leaf: Arc<Leaf>| (leaf.len() > 0).then_some(Loaded { leaf, pair: 0, matched: Vec::new() });
+            let mut of_older: Vec<Loaded> = leaves.by_ref().take(older).filter_map(loaded).collect();
+            let mut of_newer: Vec<Loaded> = leaves.filter_map(loaded).collect();
+            self.pairs = match_leaves(&mut of_older, &mut of_newer, self.pairs);
+            self.before.leaves.extend(of_older);
+            self.after.leaves.extend(of_newer);
         }
     }
 
@@ -271,23 +335,23 @@ impl<'s> Walk<'s> {
             if starved(&self.before) || starved(&self.after) {
                 return;
             }
+            // The usual case first. With both next rows matched in one pair, it is to one another: nothing that
+            // stands before either is left.
+            if let Some(pair) = self.before.matched()
+                && self.after.matched() == Some(pair)
+            {
+                self.settle(found);
+                self.counted.unchanged += 1;
+                self.before.advance();
+                self.after.advance();
+                continue;
+            }
             let order = match (self.before.key(), self.after.key()) {
                 (None, None) => return,
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
                 (Some(older), Some(newer)) => older.cmp(newer),
             };
-            // The usual case first: one row on either side, and they are equal.
-            if order.is_eq() && self.pending.is_none() && self.before.is_single() && self.after.is_single() {
-                let row = |side: &Side| (Arc::clone(&side.leaves[0]), side.row);
-                let ((older, i), (newer, j)) = (row(&self.before), row(&self.after));
-                if older.row(i) == newer.row(j) {
-                    self.counted.unchanged += 1;
-                    self.before.advance();
-                    self.after.advance();
-                    continue;
-                }
-            }
             let side = if order.is_gt() { &self.after } else { &self.before };
             let key = side.key().expect("the order was found from it");
             if self.pending.as_ref().is_none_or(|pending| *pending.key != *key) {
@@ -334,7 +398,11 @@ impl Side {
     fn open(&mut self, root: Option<Node>) -> Option<Frontier> {
         match root? {
             Node::Leaf(leaf) => {
-                self.leaves.extend((leaf.len() > 0).then(|| Arc::new(leaf)));
+                self.leaves.extend((leaf.len() > 0).then(|| Loaded {
+                    leaf: Arc::new(leaf),
+                    pair: 0,
+                    matched: Vec::new(),
+                }));
                 None
             }
             Node::Branch(branch) => Some(Frontier::below(branch)),

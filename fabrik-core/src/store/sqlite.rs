@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -395,10 +395,9 @@ fn put_chunks(store: &SqliteStore, connection: &Connection, chunks: &[NewChunk])
     let mut index = connection.prepare_cached("INSERT INTO chunk_id (id, seq) VALUES (?1, ?2)").map_err(failed())?;
     let mut added = 0;
     let mut indexed: Vec<(&ChunkId, i64)> = Vec::with_capacity(chunks.len());
-    let mut in_batch: HashMap<&ChunkId, ()> = HashMap::with_capacity(chunks.len());
+    let mut in_batch: HashSet<&ChunkId> = HashSet::with_capacity(chunks.len());
     for ((chunk, base), frame) in chunks.iter().zip(&bases).zip(&frames) {
-        let known = in_batch.insert(&chunk.id, ()).is_some();
-        if known || exists.exists([ChunkPrefix::from(&chunk.id).as_bytes()]).map_err(failed())? {
+        if !in_batch.insert(&chunk.id) || exists.exists([ChunkPrefix::from(&chunk.id).as_bytes()]).map_err(failed())? {
             continue;
         }
         let base = base.as_ref().filter(|_| needs_base(frame));

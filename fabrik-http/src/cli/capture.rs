@@ -1,0 +1,163 @@
+//! `fabrik capture`: rows become a snapshot.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+use fabrik_apic::{InputFormat, RecordedSource};
+use fabrik_core::time::parse_exact;
+use fabrik_core::{CaptureOptions, Captured, Error, KeySpec, RetentionPolicy, SnapshotId, Verdict, capture, view};
+use uuid::Uuid;
+
+use super::exit::{Exit, Failure};
+use super::format::FormatOption;
+use super::output::{Ink, Output};
+use super::progress::WatchedSource;
+use super::session::Session;
+use super::table::print_facts;
+use super::text::{bytes, count, counted, moment};
+
+/// How far the clock of whoever recorded the rows may be ahead of ours.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
+
+/// Store the rows of a file or of standard input as a new snapshot.
+#[derive(Debug, Args)]
+pub(super) struct Capture {
+    /// The query that the rows answer: snapshots of one name follow one another.
+    #[arg(long, value_name = "NAME")]
+    query: String,
+    /// The fabric they come from, where several are kept apart.
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+    /// The file to read, or - for standard input: an APIC answer, NDJSON, a JSON array or CSV, also compressed
+    /// with gzip or zstd.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// When the rows were read, with a zone: 2026-01-15T10:30:00Z. [default: now]
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| parse_exact("at", text))]
+    at: Option<DateTime<Utc>>,
+    /// How long to keep the snapshot: 7d, 30d, 90d, 1y or forever.
+    #[arg(long, value_name = "POLICY", default_value = "30d")]
+    retention: RetentionPolicy,
+    /// Why it was captured.
+    #[arg(long, value_name = "TEXT")]
+    annotation: Option<String>,
+    /// A short tag, such as baseline.
+    #[arg(long)]
+    label: Option<String>,
+    /// What identifies a row: auto (its DN, else all of it), dn, hash, or columns joined by commas.
+    #[arg(long, default_value = "auto")]
+    key: KeySpec,
+    /// The format of the input, where it should not be recognised: apic, ndjson, json or csv.
+    #[arg(long, value_name = "FORMAT")]
+    input_format: Option<InputFormat>,
+    #[command(flatten)]
+    format: FormatOption,
+}
+
+impl Capture {
+    pub(super) async fn run(&self, session: &mut Session) -> Result<Exit, Failure> {
+        let options = self.options(session.now)?;
+        let mut source = WatchedSource::new(self.source()?);
+        let store = session.open_or_create()?;
+        let captured = capture(&*store, &mut source, &options).await?;
+        drop(source);
+        print(&captured, self.format, &mut session.out)?;
+        Ok(Exit::Done)
+    }
+
+    fn options(&self, now: DateTime<Utc>) -> Result<CaptureOptions, Failure> {
+        let captured_at = self.at.unwrap_or(now);
+        if captured_at > now + CLOCKS_DIFFER {
+            return Err(Failure::Engine(Error::InvalidArgument {
+                field: "at",
+                value: fabrik_core::time::format(captured_at),
+                expected: format!("a time that is not in the future; it is now {}", moment(now)),
+            }));
+        }
+        let mut options = capture_options(&self.query, captured_at);
+        options.connection.clone_from(&self.connection);
+        options.key = self.key.clone();
+        options.retention_policy = self.retention;
+        options.annotation.clone_from(&self.annotation);
+        options.label.clone_from(&self.label);
+        Ok(options)
+    }
+
+    fn source(&self) -> Result<RecordedSource, Failure> {
+        match self.from.as_deref() {
+            None => {
+                Err(Failure::Usage("`--from` is missing: name the file with the rows, or - for standard input".into()))
+            }
+            Some(file) if file == Path::new("-") => {
+                Ok(RecordedSource::from_reader("standard input", Box::new(io::stdin()), self.input_format)?)
+            }
+            Some(file) => Ok(RecordedSource::open(file, self.input_format)?),
+        }
+    }
+}
+
+/// Returns the options that every capture of this command has in common.
+pub(super) fn capture_options(query: &str, captured_at: DateTime<Utc>) -> CaptureOptions {
+    let mut options = CaptureOptions::new(SnapshotId::new(Uuid::now_v7()), query, captured_at);
+    let user =
+        ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok()).find(|name| !name.is_empty());
+    options.captured_by = user.unwrap_or_else(|| "unknown".to_owned());
+    options.spill_dir = Some(std::env::temp_dir());
+    options
+}
+
+fn print(captured: &Captured, format: FormatOption, out: &mut Output) -> Result<(), Failure> {
+    if !format.is_table(out) {
+        return Ok(out.json(&view::captured(captured))?);
+    }
+    let snapshot = &captured.snapshot;
+    let stored =
+        format!("{}, of which {} are new to the store", bytes(snapshot.size_bytes), bytes(snapshot.stored_bytes));
+    let changes = match (&snapshot.changes, &captured.previous) {
+        (Some(changes), Some(previous)) => Some(format!(
+            "{} since {}: {} added, {} removed, {} changed",
+            if captured.is_duplicate() { "none".to_owned() } else { counted(changes.total(), "row", "rows") },
+            moment(previous.captured_at),
+            count(changes.added),
+            count(changes.removed),
+            count(changes.changed),
+        )),
+        _ => None,
+    };
+    let heading = out.paint.with(Ink::Bold, &super::text::visible(&snapshot.series.query.name));
+    writeln!(out, "captured {heading}: {}", counted(snapshot.row_count, "row", "rows"))?;
+    print_facts(
+        out,
+        &[
+            ("snapshot", Some(snapshot.id.to_string())),
+            ("captured at", Some(moment(snapshot.captured_at))),
+            ("changes", changes),
+            ("size", Some(stored)),
+            ("kept", Some(kept(snapshot))),
+            ("verdict", (snapshot.verdict != Verdict::Complete).then(|| describe_verdict(&snapshot.verdict))),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Says how long a snapshot stays.
+pub(super) fn kept(snapshot: &fabrik_core::Snapshot) -> String {
+    let pinned = if snapshot.pinned { ", and pinned" } else { "" };
+    match snapshot.expires_at() {
+        Some(expires_at) => format!("{} until {}{pinned}", snapshot.retention_policy.name(), moment(expires_at)),
+        None => format!("forever{pinned}"),
+    }
+}
+
+/// Says in words how complete a snapshot is.
+pub(super) fn describe_verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Partial { reason, .. } => format!("partial: {reason}"),
+        Verdict::Unstable { rows_before, rows_after } => {
+            format!("unstable: {rows_before} rows were counted before and {rows_after} after")
+        }
+        verdict => verdict.name().to_owned(),
+    }
+}

@@ -1,0 +1,87 @@
+//! Where the store is, and opening it there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use fabrik_core::Error;
+use fabrik_core::store::{MemoryStore, OpenMode, SqliteStore, Store};
+
+use super::exit::Failure;
+
+/// The place of a store, as it is written on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StorePlace {
+    /// One file.
+    Sqlite(PathBuf),
+    /// Nowhere: it ends with the command.
+    Memory,
+}
+
+impl FromStr for StorePlace {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("memory", "")) => Ok(Self::Memory),
+            _ => Err(Error::InvalidArgument {
+                field: "store",
+                value: text.to_owned(),
+                expected: "sqlite:PATH or memory:".to_owned(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for StorePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Memory => f.write_str("memory:"),
+        }
+    }
+}
+
+impl StorePlace {
+    /// Opens the store; what `mode` says when there is none.
+    pub(super) fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, Failure> {
+        match self {
+            Self::Memory => Ok(Arc::new(MemoryStore::default())),
+            Self::Sqlite(path) => {
+                if mode == OpenMode::Existing && is_missing(path) {
+                    return Err(Failure::Refused(format!(
+                        "no store at {self}; `fabrik capture` or `fabrik demo` makes one"
+                    )));
+                }
+                Ok(Arc::new(SqliteStore::open(path, mode)?))
+            }
+        }
+    }
+}
+
+fn is_missing(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_round_trip() {
+        for text in ["sqlite:fabrik.db", "sqlite:/var/lib/a:b.db", "memory:"] {
+            assert_eq!(text.parse::<StorePlace>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn other_places_are_refused_by_name() {
+        for text in ["fabrik.db", "sqlite:", "memory:x", "postgres://localhost/fabrik", ""] {
+            let error = text.parse::<StorePlace>().unwrap_err().to_string();
+
+            assert_eq!(error, format!("store {text:?} is not valid: expected sqlite:PATH or memory:"));
+        }
+    }
+}

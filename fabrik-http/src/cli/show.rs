@@ -1,0 +1,113 @@
+//! `fabrik show`: one snapshot with its rows.
+
+mod columns;
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+use fabrik_core::store::ReadChunks;
+use fabrik_core::{Snapshot, Verdict, resolve, rows, view};
+
+use super::capture::{describe_verdict, kept};
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::session::Session;
+use super::snapshots::short_changes;
+use super::table::print_facts;
+use super::text::{bytes, count, moment};
+
+/// Show a snapshot with its rows.
+#[derive(Debug, Args)]
+#[command(after_help = super::REFERENCES)]
+pub(super) struct Show {
+    /// The snapshot.
+    snapshot: String,
+    /// How to print it. [default: table in a terminal, else json]
+    #[arg(long, value_enum)]
+    format: Option<ShowFormat>,
+}
+
+/// The forms of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ShowFormat {
+    /// What is known of the snapshot and its first rows, the default in a terminal.
+    Table,
+    /// One JSON document with the rows last, the default elsewhere.
+    Json,
+    /// A JSON object for each row.
+    Ndjson,
+    /// A line for each row below the names of all columns; absent and null are both empty.
+    Csv,
+}
+
+impl Show {
+    pub(super) async fn run(&self, session: &mut Session) -> Result<Exit, Failure> {
+        let store = session.open()?;
+        let snapshot = resolve(&*store, &self.snapshot, session.now).await?;
+        let out = &mut session.out;
+        let default = if out.is_terminal { ShowFormat::Table } else { ShowFormat::Json };
+        match self.format.unwrap_or(default) {
+            ShowFormat::Json => print_json(&*store, &snapshot, out).await?,
+            ShowFormat::Ndjson => print_lines(&*store, &snapshot, out).await?,
+            ShowFormat::Csv => columns::print_csv(&*store, &snapshot, out).await?,
+            ShowFormat::Table => {
+                print_head(&snapshot, out)?;
+                columns::print_first_rows(&*store, &snapshot, &self.snapshot, out).await?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+async fn print_json(store: &dyn ReadChunks, snapshot: &Snapshot, out: &mut Output) -> Result<(), Failure> {
+    let mut head = serde_json::to_vec(&view::snapshot(snapshot))?;
+    // The rows become the last member of the object.
+    head.pop();
+    out.write_all(&head)?;
+    out.write_all(b",\"rows\":[")?;
+    let mut stream = rows(store, snapshot).await?;
+    let (mut lines, mut is_first) = (Vec::new(), true);
+    while stream.next_lines(&mut lines).await? {
+        // Within a row a line end is always escaped, so those that there are stand between rows.
+        lines.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b',');
+        if lines.pop().is_some() {
+            out.write_all(if std::mem::take(&mut is_first) { b"" } else { b"," })?;
+            out.write_all(&lines)?;
+        }
+        lines.clear();
+    }
+    Ok(out.write_all(b"]}\n")?)
+}
+
+async fn print_lines(store: &dyn ReadChunks, snapshot: &Snapshot, out: &mut Output) -> Result<(), Failure> {
+    let mut stream = rows(store, snapshot).await?;
+    let mut lines = Vec::new();
+    while stream.next_lines(&mut lines).await? {
+        out.write_all(&lines)?;
+        lines.clear();
+    }
+    Ok(())
+}
+
+/// Prints what is known of a snapshot beside its rows.
+pub(super) fn print_head(snapshot: &Snapshot, out: &mut Output) -> std::io::Result<()> {
+    let connection = snapshot.series.connection.as_ref().map(|connection| connection.name.clone());
+    print_facts(
+        out,
+        &[
+            ("snapshot", Some(snapshot.id.to_string())),
+            ("query", Some(snapshot.series.query.name.clone())),
+            ("connection", connection),
+            ("captured at", Some(format!("{} by {}", moment(snapshot.captured_at), snapshot.captured_by))),
+            ("rows", Some(format!("{} ({})", count(snapshot.row_count), bytes(snapshot.size_bytes)))),
+            ("duplicate keys", (snapshot.duplicate_keys > 0).then(|| count(snapshot.duplicate_keys))),
+            ("changes", snapshot.changes.as_ref().map(short_changes)),
+            ("key", Some(snapshot.key.to_string())),
+            ("version", Some(snapshot.version_hash.to_string())),
+            ("kept", Some(kept(snapshot))),
+            ("verdict", (snapshot.verdict != Verdict::Complete).then(|| describe_verdict(&snapshot.verdict))),
+            ("label", snapshot.label.clone()),
+            ("annotation", snapshot.annotation.clone()),
+        ],
+    )
+}

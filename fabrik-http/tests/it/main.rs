@@ -1,0 +1,14 @@
+//! The command as its users run it: arguments in, output and exit codes out.
+#![expect(clippy::unwrap_used, reason = "a failing test panics")]
+
+mod capture;
+mod cleanup;
+mod compare;
+mod damage;
+mod demo;
+mod folder;
+mod history;
+mod kill;
+mod pipe;
+mod refusal;
+mod show;
