@@ -244,7 +244,7 @@ async fn neighbours(
 async fn store_built(transaction: &mut dyn Transaction, built: Vec<Built>, replaced: &mut Replaced) -> Result<u64> {
     let mut chunks: Vec<NewChunk> = Vec::new();
     for node in built {
-        let base = replaced.node_at(node.level, &node.first_key);
+        let base = replaced.node_at(node.level, &node.middle_key);
         if base != Some(node.id) {
             chunks.push(NewChunk { id: node.id, bytes: node.bytes, base });
         }
@@ -291,10 +291,10 @@ impl Replaced {
         Ok(Self { levels, root: Some((top, root)) })
     }
 
-    /// Returns the node of `level` in whose range `first_key` falls.
-    fn node_at(&mut self, level: u8, first_key: &[u8]) -> Option<ChunkId> {
+    /// Returns the node of `level` in whose range `key` falls. Keys come in order on each level.
+    fn node_at(&mut self, level: u8, key: &[u8]) -> Option<ChunkId> {
         if let Some(level) = self.levels.get_mut(usize::from(level)) {
-            while level.nodes.get(level.next + 1).is_some_and(|node| node.first_key() <= first_key) {
+            while level.nodes.get(level.next + 1).is_some_and(|node| node.first_key() <= key) {
                 level.next += 1;
             }
             return level.nodes.get(level.next).map(Child::id);

@@ -135,9 +135,9 @@ impl<'b> Packer<'b> {
         if delta.len() < bytes.len() / 16 {
             return delta;
         }
-        // A difference that saves little is not worth one more read each time.
+        // A difference that saves nearly nothing is not worth one more read each time.
         let alone = self.pack_alone(bytes);
-        if delta.len() < alone.len() / 4 * 3 { delta } else { alone }
+        if delta.len() < alone.len() / 8 * 7 { delta } else { alone }
     }
 
     fn pack_alone(&mut self, bytes: &[u8]) -> Vec<u8> {

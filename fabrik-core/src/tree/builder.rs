@@ -18,7 +18,8 @@ pub(crate) struct Built {
     pub(crate) id: ChunkId,
     pub(crate) bytes: Bytes,
     pub(crate) level: u8,
-    pub(crate) first_key: Box<[u8]>,
+    /// A key in its middle: the older node around it is the one most like it, also where boundaries moved.
+    pub(crate) middle_key: Box<[u8]>,
 }
 
 /// Takes rows in order and gives nodes: children before their parents, in key order on each level.
@@ -94,7 +95,8 @@ impl TreeBuilder {
             let first_key: Box<[u8]> = if rows.len() == 0 { Box::default() } else { rows.key(0).into() };
             let continued = self.previous_leaf_end.as_deref() == Some(&first_key);
             self.previous_leaf_end = (rows.len() > 0).then(|| rows.key(rows.len() - 1).into());
-            self.built.push(Built { id, bytes, level: 0, first_key: first_key.clone() });
+            let middle_key = if rows.len() == 0 { Box::default() } else { rows.key(rows.len() / 2).into() };
+            self.built.push(Built { id, bytes, level: 0, middle_key });
             self.add_child(0, OwnedEntry { first_key, id, rows: rows.len() as u64, continued });
         }
         std::mem::take(&mut self.built)
@@ -151,7 +153,8 @@ impl TreeBuilder {
         let bytes = Bytes::from(Branch::encode(above, entries));
         let id = ChunkId::of(&bytes);
         let first = &children[0];
-        self.built.push(Built { id, bytes, level: above, first_key: first.first_key.clone() });
+        let middle_key = children[children.len() / 2].first_key.clone();
+        self.built.push(Built { id, bytes, level: above, middle_key });
         let entry = OwnedEntry {
             first_key: first.first_key.clone(),
             id,

@@ -56,7 +56,12 @@ proptest! {
 #[test]
 fn a_moment_before_midnight_belongs_to_another_day_than_one_after() {
     let store = MemoryStore::default();
-    for (number, time) in [(1, "2026-03-28T22:59:59.999999Z"), (2, "2026-03-28T23:00:00Z"), (3, "2026-03-29T21:59:59Z"), (4, "2026-03-29T22:00:00Z")] {
+    for (number, time) in [
+        (1, "2026-03-28T22:59:59.999999Z"),
+        (2, "2026-03-28T23:00:00Z"),
+        (3, "2026-03-29T21:59:59Z"),
+        (4, "2026-03-29T22:00:00Z"),
+    ] {
         let mut options = options(number);
         options.captured_at = time.parse().unwrap();
         capture_with(&store, &options, ["{}"]);
@@ -87,13 +92,21 @@ fn what_lies_before_the_window_or_after_today_is_not_shown() {
 
 #[test]
 fn bad_windows_zones_and_queries_are_named() {
-    for text in ["", "d", "0d", "367d", "53w", "2y", "-1d", "1.5d", "30", "30 d", "1m", "1ä", "18446744073709551615w"] {
+    for text in ["", "d", "0d", "367d", "53w", "2y", "-1d", "1.5d", "30", "30 d", "1m", "1ä", "18446744073709551615w"]
+    {
         let error = text.parse::<Window>().unwrap_err();
 
         assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
     }
     assert!(["1d", "366d", "52w", "1y"].into_iter().all(|text| text.parse::<Window>().is_ok()));
     assert!(parse_timezone("Europe/Bonn").unwrap_err().to_string().contains("Europe/Bonn"));
-    let unknown = block_on(heatmap(&MemoryStore::default(), "q", None, &Window::default(), parse_timezone("UTC").unwrap(), day(0)));
+    let unknown = block_on(heatmap(
+        &MemoryStore::default(),
+        "q",
+        None,
+        &Window::default(),
+        parse_timezone("UTC").unwrap(),
+        day(0),
+    ));
     assert_eq!(unknown.unwrap_err().kind(), ErrorKind::NotFound);
 }

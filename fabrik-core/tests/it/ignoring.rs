@@ -79,8 +79,10 @@ proptest! {
 #[test]
 fn a_row_that_differs_in_noise_alone_is_hidden_and_counted() {
     let store = MemoryStore::default();
-    let older = capture(&store, 1, [r#"{"dn":"a","modTs":"1","x":1}"#, r#"{"dn":"b","modTs":"1","x":1}"#, r#"{"dn":"c"}"#]);
-    let newer = capture(&store, 2, [r#"{"dn":"a","modTs":"2","x":1}"#, r#"{"dn":"b","modTs":"2","x":2}"#, r#"{"dn":"d"}"#]);
+    let older =
+        capture(&store, 1, [r#"{"dn":"a","modTs":"1","x":1}"#, r#"{"dn":"b","modTs":"1","x":1}"#, r#"{"dn":"c"}"#]);
+    let newer =
+        capture(&store, 2, [r#"{"dn":"a","modTs":"2","x":1}"#, r#"{"dn":"b","modTs":"2","x":2}"#, r#"{"dn":"d"}"#]);
     let ignore = Ignore::parse(["modTs", "dn:d"]).unwrap();
 
     let (changes, summary) = compare(&store, &older, &newer, DiffOptions::default().with_ignore(ignore));
@@ -92,8 +94,12 @@ fn a_row_that_differs_in_noise_alone_is_hidden_and_counted() {
 #[test]
 fn rows_known_by_their_content_pair_up_by_what_is_visible() {
     let store = MemoryStore::default();
-    let older = capture_with(&store, &keyed(1, &KeySpec::Hash), [r#"{"name":"a","uid":"1"}"#, r#"{"name":"b","uid":"2"}"#]).snapshot;
-    let newer = capture_with(&store, &keyed(2, &KeySpec::Hash), [r#"{"name":"a","uid":"7"}"#, r#"{"name":"c","uid":"2"}"#]).snapshot;
+    let older =
+        capture_with(&store, &keyed(1, &KeySpec::Hash), [r#"{"name":"a","uid":"1"}"#, r#"{"name":"b","uid":"2"}"#])
+            .snapshot;
+    let newer =
+        capture_with(&store, &keyed(2, &KeySpec::Hash), [r#"{"name":"a","uid":"7"}"#, r#"{"name":"c","uid":"2"}"#])
+            .snapshot;
     let ignore = Ignore::parse(["uid"]).unwrap();
 
     let (_, summary) = compare(&store, &older, &newer, DiffOptions::default().with_ignore(ignore));

@@ -109,8 +109,24 @@ fn what_is_not_there_is_not_found() {
 fn what_is_no_reference_is_refused() {
     let store = three_days();
 
-    for reference in ["", "@", "abc", "xyz", "q@", "q@yesterday", "q@latest~", "q@latest~-1", "q@latest~x", "q@-7", "q@-7y",
-        "q@2026-03-03T00:00:00", "q@2026-03-03", "0198abcd-0000-7000-8000-0000000000011", "q@-99999999999w", "é@-1é"] {
+    for reference in [
+        "",
+        "@",
+        "abc",
+        "xyz",
+        "q@",
+        "q@yesterday",
+        "q@latest~",
+        "q@latest~-1",
+        "q@latest~x",
+        "q@-7",
+        "q@-7y",
+        "q@2026-03-03T00:00:00",
+        "q@2026-03-03",
+        "0198abcd-0000-7000-8000-0000000000011",
+        "q@-99999999999w",
+        "é@-1é",
+    ] {
         let error = find(&store, reference).unwrap_err();
 
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{reference}: {error}");

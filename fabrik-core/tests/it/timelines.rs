@@ -140,7 +140,9 @@ fn what_comes_and_goes_is_told_in_order() {
 #[test]
 fn an_attribute_that_comes_counts_as_a_change_and_null_is_a_value() {
     let store = MemoryStore::default();
-    for (row, number) in [r#"{"dn":"a"}"#, r#"{"dn":"a","x":null}"#, r#"{"dn":"a","x":1}"#, r#"{"dn":"a","x":1.0}"#].into_iter().zip(1..) {
+    for (row, number) in
+        [r#"{"dn":"a"}"#, r#"{"dn":"a","x":null}"#, r#"{"dn":"a","x":1}"#, r#"{"dn":"a","x":1.0}"#].into_iter().zip(1..)
+    {
         capture(&store, number, [row]);
     }
 
@@ -177,7 +179,10 @@ fn limits_ranges_and_keys_that_make_no_sense_are_refused() {
     let backwards = refused(TimelineOptions::default().with_range(Some(minute(2)), Some(minute(1))));
     assert!(backwards.to_string().starts_with("from_date"), "{backwards}");
     assert_eq!(refused(TimelineOptions::default()).kind(), ErrorKind::InvalidInput, "sorted by hash, not by DN");
-    assert_eq!(block_on(timeline(&store, "r", "a", &TimelineOptions::default())).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        block_on(timeline(&store, "r", "a", &TimelineOptions::default())).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
 }
 
 #[test]

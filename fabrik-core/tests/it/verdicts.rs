@@ -13,10 +13,12 @@ fn capture(store: &MemoryStore, number: u32, rows: &[&str], verdict: Verdict) ->
 fn partial(missing: &[&str]) -> Verdict {
     // The variant may grow, so it is made from its JSON form.
     let missing: Vec<String> = missing.iter().map(|prefix| (*prefix).to_owned()).collect();
-    serde_json::from_value(serde_json::json!({"status": "partial", "reason": "a shard is down", "missing": missing})).unwrap()
+    serde_json::from_value(serde_json::json!({"status": "partial", "reason": "a shard is down", "missing": missing}))
+        .unwrap()
 }
 
-const MORE: [&str; 4] = [r#"{"dn":"uni/tn-a"}"#, r#"{"dn":"uni/tn-b","x":1}"#, r#"{"dn":"topology/pod-1"}"#, r#"{"x":1}"#];
+const MORE: [&str; 4] =
+    [r#"{"dn":"uni/tn-a"}"#, r#"{"dn":"uni/tn-b","x":1}"#, r#"{"dn":"topology/pod-1"}"#, r#"{"x":1}"#];
 const LESS: [&str; 1] = [r#"{"dn":"uni/tn-b","x":2}"#];
 
 fn both_ways(store: &MemoryStore, more: &Snapshot, less: &Snapshot) -> [DiffSummary; 2] {
