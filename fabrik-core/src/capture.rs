@@ -24,6 +24,9 @@ pub const MAX_LABEL_CHARS: usize = 100;
 /// The longest name of a query or connection, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 
+/// The longest key of a row, in bytes. A branch holds up to 256 of them and must stay small enough to be read.
+const MAX_KEY_BYTES: usize = 64 << 10;
+
 /// What a capture needs to know beside the rows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -155,6 +158,10 @@ pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &Captu
     let mut builder = TreeBuilder::default();
     let mut stored_bytes = 0;
     while let Some(row) = rows.next()? {
+        if row.key.len() > MAX_KEY_BYTES {
+            let text = String::from_utf8_lossy(&row.key[1..]).into_owned();
+            return Err(Error::invalid("key of a row", text, format!("at most {MAX_KEY_BYTES} bytes")));
+        }
         builder.push(row.key, row.shape, row.values);
         if builder.is_due() {
             let built = builder.take_built(&rows.shapes);

@@ -296,9 +296,9 @@ async fn points(store: &dyn Store, snapshots: &[Snapshot], dn: &str) -> Result<V
 }
 
 fn visit(level: &mut Vec<(ChunkId, Vec<usize>)>, id: ChunkId, snapshot: usize) {
-    // Neighbours share nodes, so the last few are where an id is found again if at all.
+    // Neighbours share nodes, so the last few are where an id is found again if at all. Leaves full of one row
+    // are the same node several times in one tree, and are counted as often.
     match level.iter_mut().rev().take(8).find(|(known, _)| *known == id) {
-        Some((_, through)) if through.last() == Some(&snapshot) => {}
         Some((_, through)) => through.push(snapshot),
         None => level.push((id, vec![snapshot])),
     }

@@ -20,9 +20,15 @@ fn an_annotation_replaces_only_what_is_given() {
         let labelled = change(Annotate { label: text("baseline"), pinned: Some(true), ..Annotate::default() });
         let cleared = change(Annotate { annotation: Some(None), label: text(""), ..Annotate::default() });
 
-        assert_eq!(noted, Snapshot { annotation: Some("before the move".into()), ..plain.clone() });
-        assert_eq!(labelled, Snapshot { label: Some("baseline".into()), pinned: true, ..noted });
-        assert_eq!(cleared, Snapshot { pinned: true, ..plain.clone() });
+        let plain_with = |annotation: Option<&str>, label: Option<&str>, pinned| {
+            let mut snapshot: Snapshot = plain.clone();
+            (snapshot.annotation, snapshot.label) = (annotation.map(str::to_owned), label.map(str::to_owned));
+            snapshot.pinned = pinned;
+            snapshot
+        };
+        assert_eq!(noted, plain_with(Some("before the move"), None, false));
+        assert_eq!(labelled, plain_with(Some("before the move"), Some("baseline"), true));
+        assert_eq!(cleared, plain_with(None, None, true));
         assert_eq!(list(&*store), [other, cleared]);
     }
 }

@@ -28,6 +28,10 @@ impl VecSource {
         Self::in_batches(rows, usize::MAX)
     }
 
+    pub(crate) fn of(batch: RowBatch) -> Self {
+        Self { batches: [batch].into(), verdict: Verdict::Complete }
+    }
+
     pub(crate) fn in_batches<S: AsRef<str>>(rows: impl IntoIterator<Item = S>, batch_rows: usize) -> Self {
         let mut builder = RowBatchBuilder::default();
         let mut batches = VecDeque::new();
