@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::chunk::NewChunk;
 use crate::diff::summarize;
@@ -27,6 +27,9 @@ pub const MAX_NAME_CHARS: usize = 200;
 /// The longest key of a row, in bytes. A branch holds up to 256 of them and must stay small enough to be read.
 const MAX_KEY_BYTES: usize = 64 << 10;
 
+/// How far the clocks of a controller and of the machine that captures may differ.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
+
 /// What a capture needs to know beside the rows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -35,6 +38,9 @@ pub struct CaptureOptions {
     pub id: SnapshotId,
     /// When the rows were read. May lie in the past, so that history can be imported.
     pub captured_at: DateTime<Utc>,
+    /// The time by the caller's clock: `captured_at` may then lie no more than five minutes after it. `None`
+    /// allows any time.
+    pub now: Option<DateTime<Utc>>,
     /// Who captures.
     pub captured_by: String,
     /// The name of the query.
@@ -62,6 +68,7 @@ impl CaptureOptions {
         Self {
             id,
             captured_at,
+            now: None,
             captured_by: String::new(),
             query: query.into(),
             connection: None,
@@ -75,6 +82,12 @@ impl CaptureOptions {
     }
 
     fn check(&self) -> Result<()> {
+        if let Some(now) = self.now
+            && self.captured_at > now + CLOCKS_DIFFER
+        {
+            let expected = format!("a time that is not in the future; it is now {}", crate::time::format(now));
+            return Err(Error::invalid("captured_at", crate::time::format(self.captured_at), expected));
+        }
         check_name("query", &self.query)?;
         if let Some(connection) = &self.connection {
             check_name("connection", connection)?;

@@ -5,6 +5,7 @@
 //! merged row by row. Passing over equal content on both sides takes the same rows from both, so the
 //! result is exactly the difference of two multisets of rows, and it costs what differs.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -91,9 +92,9 @@ fn match_rows(older: &Leaf, newer: &Leaf) -> [Vec<bool>; 2] {
     let (mut i, mut j) = (1, 1);
     while i + 1 < older.len() && j + 1 < newer.len() {
         match older.key(i).cmp(newer.key(j)) {
-            std::cmp::Ordering::Less => i += 1,
-            std::cmp::Ordering::Greater => j += 1,
-            std::cmp::Ordering::Equal => {
+            Ordering::Less => i += 1,
+            Ordering::Greater => j += 1,
+            Ordering::Equal => {
                 let single =
                     |leaf: &Leaf, at: usize| leaf.key(at - 1) != leaf.key(at) && leaf.key(at) != leaf.key(at + 1);
                 if single(older, i) && single(newer, j) && older.row(i) == newer.row(j) {
@@ -112,9 +113,9 @@ fn match_leaves(older: &mut [Loaded], newer: &mut [Loaded], pairs_before: usize)
     let mut pairs: Vec<(usize, usize)> = Vec::new();
     while i < older.len() && j < newer.len() {
         match older[i].leaf.key(0).cmp(newer[j].leaf.key(0)) {
-            std::cmp::Ordering::Less => i += 1,
-            std::cmp::Ordering::Greater => j += 1,
-            std::cmp::Ordering::Equal => {
+            Ordering::Less => i += 1,
+            Ordering::Greater => j += 1,
+            Ordering::Equal => {
                 pairs.push((i, j));
                 (i, j) = (i + 1, j + 1);
             }
@@ -166,21 +167,30 @@ impl Side {
 }
 
 /// Takes nodes that both lists have out of them, and returns the rows below those.
-fn cancel(before: &mut Vec<Child>, after: &mut Vec<Child>) -> u64 {
+///
+/// A node stays when rows of one key lie on both sides of one of its edges, so that every key is met with
+/// all its rows or not at all. Only keys with many rows cross edges.
+///
+/// `goes_on` says of either list whether the node after its last one starts with the key before it.
+fn cancel(before: &mut Vec<Child>, after: &mut Vec<Child>, goes_on: [bool; 2]) -> u64 {
     let (mut i, mut j, mut rows) = (0, 0, 0);
     let (mut kept_before, mut kept_after) = (Vec::new(), Vec::new());
+    let is_whole = |nodes: &[Child], at: usize, goes_on: bool| {
+        !nodes[at].is_continued() && !nodes.get(at + 1).map_or(goes_on, Child::is_continued)
+    };
     while i < before.len() && j < after.len() {
         match before[i].first_key().cmp(after[j].first_key()) {
-            std::cmp::Ordering::Less => {
+            Ordering::Less => {
                 kept_before.push(before[i].clone());
                 i += 1;
             }
-            std::cmp::Ordering::Greater => {
+            Ordering::Greater => {
                 kept_after.push(after[j].clone());
                 j += 1;
             }
-            std::cmp::Ordering::Equal => {
-                if before[i].id() == after[j].id() {
+            Ordering::Equal => {
+                let equal = before[i].id() == after[j].id();
+                if equal && is_whole(before, i, goes_on[0]) && is_whole(after, j, goes_on[1]) {
                     rows += before[i].rows();
                 } else {
                     kept_before.push(before[i].clone());
@@ -239,7 +249,7 @@ impl<'s> Walk<'s> {
             if let (Some(older), Some(newer)) = (&mut older, &mut newer)
                 && older.level == newer.level
             {
-                walk.counted.unchanged += cancel(&mut older.nodes, &mut newer.nodes);
+                walk.counted.unchanged += cancel(&mut older.nodes, &mut newer.nodes, [false; 2]);
             }
             let level = |frontier: &Option<Frontier>| frontier.as_ref().map_or(0, |frontier| frontier.level);
             let highest = level(&older).max(level(&newer));
@@ -322,7 +332,9 @@ impl<'s> Walk<'s> {
         let mut branches = self.reader.branches(&ids, 1).await?.into_iter();
         let mut older = children(branches.by_ref().take(older.len()));
         let mut newer = children(branches);
-        self.counted.unchanged += cancel(&mut older, &mut newer);
+        let goes_on = |side: &Side| side.branches.front().is_some_and(Child::is_continued);
+        let goes_on = [goes_on(&self.before), goes_on(&self.after)];
+        self.counted.unchanged += cancel(&mut older, &mut newer, goes_on);
         self.before.unread.extend(older);
         self.after.unread.extend(newer);
         Ok(())
@@ -348,8 +360,8 @@ impl<'s> Walk<'s> {
             }
             let order = match (self.before.key(), self.after.key()) {
                 (None, None) => return,
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
                 (Some(older), Some(newer)) => older.cmp(newer),
             };
             let side = if order.is_gt() { &self.after } else { &self.before };

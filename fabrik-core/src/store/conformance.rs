@@ -551,7 +551,10 @@ pub async fn filters_select_by_query_and_connection(store: &dyn Store) {
     assert_eq!(list(store, SnapshotFilter::of_query(query).with_connection(Some(west))).await, [3]);
     assert_eq!(list(store, SnapshotFilter::default().with_connection(None)).await, [4, 1]);
     for snapshot in &made {
-        assert_eq!(store.snapshots(&SnapshotFilter::of_series(&snapshot.series)).await.unwrap(), std::slice::from_ref(snapshot));
+        assert_eq!(
+            store.snapshots(&SnapshotFilter::of_series(&snapshot.series)).await.unwrap(),
+            std::slice::from_ref(snapshot)
+        );
     }
     assert!(list(store, SnapshotFilter::of_query(query + 1_000)).await.is_empty());
 }

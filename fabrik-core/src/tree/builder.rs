@@ -26,6 +26,8 @@ pub(crate) struct Built {
 #[derive(Debug, Default)]
 pub(crate) struct TreeBuilder {
     leaf: LeafRows,
+    /// The leaf under way ends with the rows of its last key.
+    ends_here: bool,
     /// Cut, but not yet encoded.
     cut: Vec<LeafRows>,
     last_key: Vec<u8>,
@@ -68,10 +70,16 @@ impl TreeBuilder {
             self.repeats = false;
             self.last_key.clear();
             self.last_key.extend_from_slice(key);
+            // Rows of one key stay together, as far as a leaf may hold them.
+            if std::mem::take(&mut self.ends_here) {
+                self.cut.push(std::mem::take(&mut self.leaf));
+            }
         }
         self.rows += 1;
         self.leaf.push(key, shape, values);
-        if LEAF.ends_after(self.leaf.len(), key) || self.leaf.value_bytes() >= LEAF_MAX_BYTES {
+        self.ends_here = LEAF.ends_after(self.leaf.len(), key);
+        if LEAF.is_full(self.leaf.len()) || self.leaf.value_bytes() >= LEAF_MAX_BYTES {
+            self.ends_here = false;
             self.cut.push(std::mem::take(&mut self.leaf));
         }
     }

@@ -39,6 +39,11 @@ impl Child {
     pub(crate) fn rows(&self) -> u64 {
         self.parent.entry(self.index).rows
     }
+
+    /// Returns whether the node before it ends with the key that it starts with.
+    pub(crate) fn is_continued(&self) -> bool {
+        self.parent.entry(self.index).continued
+    }
 }
 
 /// Lists the children of some branches, in order.

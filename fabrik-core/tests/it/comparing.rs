@@ -1,7 +1,7 @@
 //! Comparisons are those of two multisets of rows, whatever the trees look like.
 
 use fabrik_core::store::MemoryStore;
-use fabrik_core::{ChangeKind, DiffOptions, KeySpec, Report, Snapshot};
+use fabrik_core::{ChangeKind, DiffOptions, KeySpec, Report, Snapshot, Value};
 use proptest::prelude::*;
 
 use crate::helpers::{block_on, capture, capture_with, compare, json, keyed, stores};
@@ -57,7 +57,11 @@ proptest! {
     }
 
     #[test]
-    fn every_row_is_counted_once((before, after) in model::two_versions(40), stored in model::key_spec(), asked in model::key_spec()) {
+    fn every_row_is_counted_once(
+        (before, after) in model::two_versions(40),
+        stored in model::key_spec(),
+        asked in model::key_spec(),
+    ) {
         let store = MemoryStore::default();
         let [older, newer] = take_two(&store, [&stored, &stored], &before, &after);
 
@@ -68,7 +72,11 @@ proptest! {
     }
 
     #[test]
-    fn a_snapshot_does_not_differ_from_itself(rows in model::rows(40), stored in model::key_spec(), asked in model::key_spec()) {
+    fn a_snapshot_does_not_differ_from_itself(
+        rows in model::rows(40),
+        stored in model::key_spec(),
+        asked in model::key_spec(),
+    ) {
         let store = MemoryStore::default();
         let [older, newer] = take_two(&store, [&stored, &asked], &rows, &rows);
 
@@ -81,7 +89,11 @@ proptest! {
     }
 
     #[test]
-    fn swapping_the_sides_swaps_added_and_removed((before, after) in model::two_versions(40), stored in model::key_spec(), asked in model::key_spec()) {
+    fn swapping_the_sides_swaps_added_and_removed(
+        (before, after) in model::two_versions(40),
+        stored in model::key_spec(),
+        asked in model::key_spec(),
+    ) {
         let store = MemoryStore::default();
         let [older, newer] = take_two(&store, [&stored, &stored], &before, &after);
 
@@ -91,7 +103,7 @@ proptest! {
         let swapped = Counts { added: forth.removed, removed: forth.added, ..Counts::from(forth) };
         prop_assert_eq!(Counts::from(backward), swapped);
         prop_assert_eq!(backward.duplicate_keys, forth.duplicate_keys);
-        let mut back: Vec<_> = back.iter().map(|change| model::pair(change)).map(|(before, after)| (after, before)).collect();
+        let mut back: Vec<_> = back.iter().map(model::pair).map(|(before, after)| (after, before)).collect();
         let mut there: Vec<_> = there.iter().map(model::pair).collect();
         back.sort();
         there.sort();
@@ -99,7 +111,11 @@ proptest! {
     }
 
     #[test]
-    fn applying_the_changes_to_before_gives_after((before, after) in model::two_versions(40), stored in model::key_spec(), asked in model::key_spec()) {
+    fn applying_the_changes_to_before_gives_after(
+        (before, after) in model::two_versions(40),
+        stored in model::key_spec(),
+        asked in model::key_spec(),
+    ) {
         prop_assume!(asked != KeySpec::Dn, "rows without a DN are not among the changes then");
         let store = MemoryStore::default();
         let [older, newer] = take_two(&store, [&stored, &stored], &before, &after);
@@ -119,7 +135,11 @@ proptest! {
     }
 
     #[test]
-    fn counting_alone_gives_the_same_counts((before, after) in model::two_versions(40), stored in model::key_spec(), asked in model::key_spec()) {
+    fn counting_alone_gives_the_same_counts(
+        (before, after) in model::two_versions(40),
+        stored in model::key_spec(),
+        asked in model::key_spec(),
+    ) {
         let store = MemoryStore::default();
         let [older, newer] = take_two(&store, [&stored, &stored], &before, &after);
         let (_, full) = compare(&store, &older, &newer, by(&asked));
@@ -141,7 +161,7 @@ proptest! {
             let found: Vec<(String, Option<String>, Option<String>)> = change
                 .fields()
                 .map(|field| {
-                    let text = |value: Option<fabrik_core::Value<'_>>| value.map(|value| serde_json::to_string(&value).unwrap());
+                    let text = |value: Option<Value<'_>>| value.map(|value| serde_json::to_string(&value).unwrap());
                     (field.name.to_owned(), text(field.before), text(field.after))
                 })
                 .collect();
@@ -157,7 +177,10 @@ proptest! {
     }
 
     #[test]
-    fn little_memory_and_a_folder_give_the_same_result((before, after) in model::two_versions(40), asked in model::key_spec()) {
+    fn little_memory_and_a_folder_give_the_same_result(
+        (before, after) in model::two_versions(40),
+        asked in model::key_spec(),
+    ) {
         let store = MemoryStore::default();
         let [older, newer] = take_two(&store, [&KeySpec::Auto, &KeySpec::Hash], &before, &after);
         let folder = tempfile::tempdir().unwrap();
@@ -197,10 +220,10 @@ fn equal_rows_cancel_before_others_pair_up() {
 
 #[test]
 fn three_equal_rows_against_two_are_one_removed_and_two_unchanged() {
-    let store = MemoryStore::default();
     for (stored, asked) in
         [(KeySpec::Hash, KeySpec::Hash), (KeySpec::Auto, KeySpec::Auto), (KeySpec::Auto, KeySpec::Hash)]
     {
+        let store = MemoryStore::default();
         let older = capture_with(&store, &keyed(1, &stored), ["{\"v\":1}"; 3]).snapshot;
         let newer = capture_with(&store, &keyed(2, &stored), ["{\"v\":1}"; 2]).snapshot;
 
@@ -281,7 +304,8 @@ fn a_report_has_the_shape_of_the_interface() {
         assert_eq!(
             tail,
             concat!(
-                r#""summary":{"added":1,"removed":1,"changed":1,"unchanged":1,"duplicate_keys":0,"hidden":0,"unkeyed":0,"unknown":0},"#,
+                r#""summary":{"added":1,"removed":1,"changed":1,"unchanged":1,"#,
+                r#""duplicate_keys":0,"hidden":0,"unkeyed":0,"unknown":0},"#,
                 r#""added":[{"dn":"c","x":1.50}],"removed":[{"dn":"b"}],"changed":[{"key":{"dn":"a"},"fields":{"#,
                 r#""x":{"before":1,"after":1.0},"y":{"before":"p","after":null,"missing":"after"},"#,
                 r#""z":{"before":null,"after":null,"missing":"before"}}}]}"#,

@@ -11,7 +11,8 @@ use fabrik_core::{
 use crate::helpers::{VecSource, assert_sound, block_on, capture_with, compare, day, id, list, minute, options, read};
 
 fn rows(version: u32) -> impl Iterator<Item = String> {
-    (0..3_000_u32).map(move |i| format!(r#"{{"dn":"uni/tn-{i:05}","v":{}}}"#, if i % 700 == version { version } else { 0 }))
+    (0..3_000_u32)
+        .map(move |i| format!(r#"{{"dn":"uni/tn-{i:05}","v":{}}}"#, if i % 700 == version { version } else { 0 }))
 }
 
 fn filled<S: Store>(store: &FaultyStore<S>) {

@@ -60,7 +60,9 @@ proptest! {
                 *attribute == name && class.is_none_or(|class| model::class_name(row).as_deref() == Some(class)),
             Pattern::Dn(..) => false,
         });
-        let hides_dn = |dn: &str| patterns.iter().any(|pattern| matches!(pattern, Pattern::Dn(_, start) if dn.starts_with(start)));
+        let hides_dn = |dn: &str| {
+            patterns.iter().any(|pattern| matches!(pattern, Pattern::Dn(_, start) if dn.starts_with(start)))
+        };
         let (pairs, counts) = model::compare(&before, &after, &asked, hides, hides_dn);
         prop_assert_eq!(Counts::from(summary), counts);
         assert_same_changes(&changes, &pairs, &asked);

@@ -141,7 +141,8 @@ proptest! {
         edits in prop::collection::vec(edit(), 0..10),
     ) {
         let store = MemoryStore::default();
-        let mut before: Rows = (0..4_000 / u32::try_from(repeats).unwrap()).map(|key| (key, vec![0; repeats])).collect();
+        let keys = 4_000 / u32::try_from(repeats).unwrap();
+        let mut before: Rows = (0..keys).map(|key| (key, vec![0; repeats])).collect();
         first.iter().for_each(|edit| apply(&mut before, edit));
         let mut after = before.clone();
         edits.iter().for_each(|edit| apply(&mut after, edit));
@@ -204,6 +205,26 @@ fn one_key_with_thousands_of_rows_compares_like_a_map() {
 }
 
 #[test]
+fn a_key_that_fills_leaves_by_itself_is_one_duplicate() {
+    let filled = |times: u32, value: fn(u32) -> u32| {
+        let mut rows = once(0..50);
+        rows.insert(25, (0..times).map(value).collect());
+        rows
+    };
+    for value in [|_| 0, |i| i] {
+        for (times, more) in [(95, 96), (96, 97), (97, 98), (96, 192), (191, 193), (288, 289), (1, 400)] {
+            let store = MemoryStore::default();
+            let (before, after) = (filled(times, value), filled(more, value));
+
+            let older = take(&store, 1, &before);
+            let newer = take(&store, 2, &after);
+
+            assert_compares_both_ways(&store, (&older, &before), (&newer, &after));
+        }
+    }
+}
+
+#[test]
 fn a_key_on_both_sides_of_a_passed_over_leaf_is_one_duplicate() {
     let store = MemoryStore::default();
     let twice: Rows = (0..2_000).map(|key| (key, vec![0, 1])).collect();
@@ -224,7 +245,9 @@ fn a_snapshot_of_one_leaf_compares_with_one_of_many_levels() {
     let store = MemoryStore::default();
     let many = once(0..30_000);
     let whole = take(&store, 1, &many);
-    for (number, keys) in [(2, vec![]), (3, vec![0]), (4, vec![29_999]), (5, vec![15_000, 40_000]), (6, (100..107).collect())] {
+    for (number, keys) in
+        [(2, vec![]), (3, vec![0]), (4, vec![29_999]), (5, vec![15_000, 40_000]), (6, (100..107).collect())]
+    {
         let few = once(keys);
 
         let small = take(&store, number, &few);

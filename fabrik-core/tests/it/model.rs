@@ -161,6 +161,7 @@ pub(crate) fn compare(
             groups.entry(key).or_default()[side].push(row);
         }
     }
+    let all_hidden = |older: &Row, newer: &Row| differences(older, newer).iter().all(|name| hides(newer, name));
     let mut pairs = Vec::new();
     for (key, mut sides) in groups {
         if *spec == KeySpec::Dn && matches!(key, Key::Content(_)) {
@@ -173,7 +174,7 @@ pub(crate) fn compare(
             let pair = (older.next(), newer.next());
             let Some(row) = pair.1.as_ref().or(pair.0.as_ref()) else { break };
             let hidden = dn(row).is_some_and(|dn| hides_dn(&dn))
-                || matches!(&pair, (Some(older), Some(newer)) if differences(older, newer).iter().all(|name| hides(newer, name)));
+                || matches!(&pair, (Some(older), Some(newer)) if all_hidden(older, newer));
             match (&pair, hidden) {
                 (_, true) => counts.hidden += 1,
                 ((Some(_), Some(_)), _) => counts.changed += 1,
@@ -296,7 +297,8 @@ fn value() -> impl Strategy<Value = String> {
 pub(crate) fn row() -> impl Strategy<Value = Row> {
     let dn = prop_oneof![
         6 => (0..12_u8).prop_map(|n| Some(quote(&format!("uni/tn-{n}")))),
-        2 => prop::sample::select(vec!["\"\"", "null", "7", "\"uni\"", "\"uni/tn-1/BD-[x]\"", "\"ü\""]).prop_map(|text| Some(text.to_owned())),
+        2 => prop::sample::select(vec!["\"\"", "null", "7", "\"uni\"", "\"uni/tn-1/BD-[x]\"", "\"ü\""])
+            .prop_map(|text| Some(text.to_owned())),
         1 => Just(None),
     ];
     let class = prop::option::of(prop::sample::select(vec!["\"fvBD\"", "\"fvTenant\"", "1"]).prop_map(str::to_owned));

@@ -56,8 +56,12 @@ fn an_id_is_taken_whole_or_cut_in_either_case_with_and_without_dashes() {
 fn an_id_that_is_cut_too_short_names_its_candidates() {
     let error = find(&three_days(), "0198abc").unwrap_err();
 
-    let expected = "\"0198abc\" is ambiguous: it may be 0198abce-0000-7000-8000-000000000002, 0198abcd-0000-7000-8000-000000000001";
-    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Ambiguous, expected));
+    assert_eq!(error.kind(), ErrorKind::Ambiguous);
+    assert_eq!(
+        error.to_string(),
+        "\"0198abc\" is ambiguous: it may be \
+         0198abce-0000-7000-8000-000000000002, 0198abcd-0000-7000-8000-000000000001"
+    );
 }
 
 #[test]

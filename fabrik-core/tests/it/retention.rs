@@ -31,7 +31,14 @@ fn taken() -> impl Strategy<Value = Taken> {
         prop::bool::weighted(0.2),
         0..6_u32,
     )
-        .prop_map(|(query, connection, day, policy, pinned, version)| Taken { query, connection, day, policy, pinned, version })
+        .prop_map(|(query, connection, day, policy, pinned, version)| Taken {
+            query,
+            connection,
+            day,
+            policy,
+            pinned,
+            version,
+        })
 }
 
 /// Some leaves of rows, of which versions differ in a few.
@@ -71,23 +78,29 @@ fn check(store: &dyn Store, history: &[Taken], wanted: &RetentionOptions) {
     let all = list(store);
     let contents: BTreeMap<SnapshotId, Vec<String>> = all.iter().map(|one| (one.id, read(store, one))).collect();
     let considered = |one: &Snapshot| wanted.query.as_ref().is_none_or(|query| *query == one.series.query.name);
-    let is_newest = |one: &Snapshot| all.iter().find(|other| other.series == one.series).is_some_and(|newest| newest.id == one.id);
+    let is_newest =
+        |one: &Snapshot| all.iter().find(|other| other.series == one.series).is_some_and(|newest| newest.id == one.id);
     let protection = |one: &Snapshot| match one.pinned {
         true => Some(Protection::Pin),
         false => (wanted.protect_newest && is_newest(one)).then_some(Protection::NewestOfSeries),
     };
-    let oldest_first: Vec<&Snapshot> = all.iter().rev().filter(|one| expired(one, wanted.now) && considered(one)).collect();
+    let oldest_first: Vec<&Snapshot> =
+        all.iter().rev().filter(|one| expired(one, wanted.now) && considered(one)).collect();
     let doomed: Vec<&Snapshot> = oldest_first.iter().copied().filter(|one| protection(one).is_none()).collect();
 
     let plan = block_on(plan_retention(store, wanted)).unwrap();
 
-    assert_eq!(plan.doomed.iter().map(|one| one.snapshot_id).collect::<Vec<_>>(), doomed.iter().map(|one| one.id).collect::<Vec<_>>());
+    assert_eq!(
+        plan.doomed.iter().map(|one| one.snapshot_id).collect::<Vec<_>>(),
+        doomed.iter().map(|one| one.id).collect::<Vec<_>>()
+    );
     assert_eq!(
         plan.protected.iter().map(|one| (one.snapshot_id, one.protected_by)).collect::<Vec<_>>(),
         oldest_first.iter().filter_map(|one| Some((one.id, protection(one)?))).collect::<Vec<_>>()
     );
     assert_eq!(plan.total_bytes_reclaimed, doomed.iter().map(|one| one.size_bytes).sum::<u64>());
-    let by_policy = RetentionPolicy::ALL.map(|policy| (policy.name(), doomed.iter().filter(|one| one.retention_policy == policy).count() as u64));
+    let by_policy = RetentionPolicy::ALL
+        .map(|policy| (policy.name(), doomed.iter().filter(|one| one.retention_policy == policy).count() as u64));
     assert_eq!(plan.will_delete, BTreeMap::from(by_policy));
     assert_eq!(list(store), all, "a plan changes nothing");
     let before = block_on(stats(store)).unwrap();
@@ -95,7 +108,10 @@ fn check(store: &dyn Store, history: &[Taken], wanted: &RetentionOptions) {
     let outcome = block_on(apply_retention(store, &plan)).unwrap();
 
     assert_eq!(outcome.will_delete, plan.will_delete);
-    assert_eq!((outcome.total_bytes_reclaimed, outcome.stored_bytes_reclaimed), (plan.total_bytes_reclaimed, plan.stored_bytes_reclaimed));
+    assert_eq!(
+        (outcome.total_bytes_reclaimed, outcome.stored_bytes_reclaimed),
+        (plan.total_bytes_reclaimed, plan.stored_bytes_reclaimed)
+    );
     assert_eq!(outcome.deleted, doomed.iter().map(|one| one.id).collect::<Vec<_>>());
     let after = block_on(stats(store)).unwrap();
     assert_eq!(before.stored_bytes - after.stored_bytes, outcome.stored_bytes_reclaimed);
@@ -209,7 +225,14 @@ fn a_capture_between_plan_and_clean_up_keeps_what_it_uses() {
     for store in stores() {
         daily(&*store, 3);
         let plan = block_on(plan_retention(&*store, &RetentionOptions::new(day(30)))).unwrap();
-        let reusing = Taken { query: "r", connection: None, day: 29, policy: RetentionPolicy::Forever, pinned: false, version: 2 };
+        let reusing = Taken {
+            query: "r",
+            connection: None,
+            day: 29,
+            policy: RetentionPolicy::Forever,
+            pinned: false,
+            version: 2,
+        };
         take(&*store, 9, &reusing);
         assert_eq!(list(&*store)[0].stored_bytes, 0, "it found all its content there");
 
@@ -247,7 +270,14 @@ fn a_long_chain_of_versions_loses_its_middle() {
 fn the_newest_of_each_series_can_be_protected() {
     let store = MemoryStore::default();
     daily(&store, 3);
-    let east = Taken { query: "q", connection: Some("east"), day: 1, policy: RetentionPolicy::SevenDays, pinned: false, version: 1 };
+    let east = Taken {
+        query: "q",
+        connection: Some("east"),
+        day: 1,
+        policy: RetentionPolicy::SevenDays,
+        pinned: false,
+        version: 1,
+    };
     take(&store, 9, &east);
 
     let plan = block_on(plan_retention(&store, &RetentionOptions::new(day(90)).with_newest_protected(true))).unwrap();

@@ -24,7 +24,9 @@ proptest! {
 
         let page = block_on(search_keys(&store, "q", None, part, limit)).unwrap();
 
-        let mut classes: BTreeMap<String, Vec<(Vec<u8>, Option<String>)>> = BTreeMap::new();
+        // Of each DN the class of every row, after the row's content.
+        type Classes = Vec<(Vec<u8>, Option<String>)>;
+        let mut classes: BTreeMap<String, Classes> = BTreeMap::new();
         for row in &rows {
             if let Some(dn) = model::dn(row).filter(|dn| dn.to_lowercase().contains(&part.to_lowercase())) {
                 classes.entry(dn).or_default().push((model::content(row), model::class_name(row)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fabrik_core::store::MemoryStore;
-use fabrik_core::{ErrorKind, Lifecycle, Timeline, TimelineOptions, timeline};
+use fabrik_core::{ErrorKind, Lifecycle, Timeline, TimelineOptions, TimelineValue, timeline};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -55,24 +55,29 @@ proptest! {
             prop_assert_eq!(point.executed_at, minute(*number));
             prop_assert_eq!(point.present, row.is_some());
             prop_assert_eq!(point.rows, row.as_ref().map_or(0, |(_, rows)| *rows));
-            prop_assert_eq!(point.attributes.as_ref().map(|row| json_of(row.as_ref())), row.as_ref().map(|(row, _)| model::json(row)));
+            let shown = point.attributes.as_ref().map(|row| json_of(row.as_ref()));
+            prop_assert_eq!(shown, row.as_ref().map(|(row, _)| model::json(row)));
         }
-        let present: Vec<(u32, &Row)> = considered.iter().filter_map(|(number, row)| Some((*number, &row.as_ref()?.0))).collect();
+        let present: Vec<(u32, &Row)> =
+            considered.iter().filter_map(|(number, row)| Some((*number, &row.as_ref()?.0))).collect();
         let mut evolution: BTreeMap<&String, Vec<(u32, Option<&String>)>> = BTreeMap::new();
         for name in present.iter().flat_map(|(_, row)| row.keys()) {
             evolution.insert(name, present.iter().map(|(number, row)| (*number, row.get(name))).collect());
         }
-        prop_assert_eq!(&found.tracked_attributes, &evolution.keys().map(|name| (*name).clone()).collect::<Vec<_>>());
-        let changes = |values: &[(u32, Option<&String>)]| values.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
+        let names: Vec<String> = evolution.keys().map(|name| (*name).clone()).collect();
+        prop_assert_eq!(&found.tracked_attributes, &names);
+        let changes =
+            |values: &[(u32, Option<&String>)]| values.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
         let mut expected: Vec<_> = evolution.into_iter().collect();
         expected.sort_by_key(|(name, values)| (std::cmp::Reverse(changes(values)), (*name).clone()));
         for (attribute, (name, values)) in found.attribute_evolution.iter().zip(&expected) {
-            let text = |value: &fabrik_core::TimelineValue| value.get().map(|value| serde_json::to_string(&value).unwrap());
+            let text = |value: &TimelineValue| value.get().map(|value| serde_json::to_string(&value).unwrap());
             prop_assert_eq!(&&attribute.attribute, name);
             prop_assert_eq!(attribute.change_count, changes(values));
             prop_assert_eq!(attribute.is_stable, changes(values) == 0);
-            prop_assert_eq!(attribute.values.iter().map(|point| (point.executed_at, text(&point.value))).collect::<Vec<_>>(),
-                values.iter().map(|(number, value)| (minute(*number), value.cloned())).collect::<Vec<_>>());
+            let shown: Vec<_> = attribute.values.iter().map(|point| (point.executed_at, text(&point.value))).collect();
+            let wanted: Vec<_> = values.iter().map(|(number, value)| (minute(*number), value.cloned())).collect();
+            prop_assert_eq!(shown, wanted);
             let flagged: Vec<bool> = attribute.values.iter().map(|point| point.changed).collect();
             let expected: Vec<bool> = (0..values.len()).map(|i| i > 0 && values[i - 1].1 != values[i].1).collect();
             prop_assert_eq!(flagged, expected);
@@ -100,18 +105,33 @@ fn a_timeline_has_the_shape_of_the_interface() {
 
         let id = |number: u32| crate::helpers::id(u128::from(number)).to_string();
         let at = |number: u32| format!("2026-03-01T00:0{number}:00+00:00");
-        let value = |number: u32, value: &str, changed: bool| json!({"executed_at": at(number), "snapshot_id": id(number), "value": value, "changed": changed});
         let dn = "uni/tn-blue/BD-app";
+        let point = |number: u32, present: bool, attributes: Value| json!({"snapshot_id": id(number), "executed_at": at(number), "present": present, "attributes": attributes});
+        let value = |number: u32, value: &str, changed: bool| json!({"executed_at": at(number), "snapshot_id": id(number), "value": value, "changed": changed});
         let expected: Value = json!({
-            "dn": dn, "saved_query_id": 1, "snapshot_count": 3,
+            "dn": dn,
+            "saved_query_id": 1,
+            "snapshot_count": 3,
             "points": [
-                {"snapshot_id": id(1), "executed_at": at(1), "present": true, "attributes": {"dn": dn, "arpFlood": "no"}},
-                {"snapshot_id": id(2), "executed_at": at(2), "present": false, "attributes": {}},
-                {"snapshot_id": id(3), "executed_at": at(3), "present": true, "attributes": {"dn": dn, "arpFlood": "yes"}},
+                point(1, true, json!({"dn": dn, "arpFlood": "no"})),
+                point(2, false, json!({})),
+                point(3, true, json!({"dn": dn, "arpFlood": "yes"})),
             ],
             "attribute_evolution": [
-                {"attribute": "arpFlood", "change_count": 1, "is_stable": false, "distinct_values": ["no", "yes"], "values": [value(1, "no", false), value(3, "yes", true)]},
-                {"attribute": "dn", "change_count": 0, "is_stable": true, "distinct_values": [dn], "values": [value(1, dn, false), value(3, dn, false)]},
+                {
+                    "attribute": "arpFlood",
+                    "change_count": 1,
+                    "is_stable": false,
+                    "distinct_values": ["no", "yes"],
+                    "values": [value(1, "no", false), value(3, "yes", true)],
+                },
+                {
+                    "attribute": "dn",
+                    "change_count": 0,
+                    "is_stable": true,
+                    "distinct_values": [dn],
+                    "values": [value(1, dn, false), value(3, dn, false)],
+                },
             ],
             "tracked_attributes": ["arpFlood", "dn"],
             "lifecycle": [

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use fabrik_apic::{InputFormat, RecordedSource};
 use fabrik_core::time::parse_exact;
-use fabrik_core::{CaptureOptions, Captured, Error, KeySpec, RetentionPolicy, SnapshotId, Verdict, capture, view};
+use fabrik_core::{CaptureOptions, Captured, KeySpec, RetentionPolicy, SnapshotId, Verdict, capture, view};
 use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
@@ -17,9 +17,6 @@ use super::progress::WatchedSource;
 use super::session::Session;
 use super::table::print_facts;
 use super::text::{bytes, count, counted, moment};
-
-/// How far the clock of whoever recorded the rows may be ahead of ours.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 /// Store the rows of a file or of standard input as a new snapshot.
 #[derive(Debug, Args)]
@@ -69,14 +66,8 @@ impl Capture {
 
     fn options(&self, now: DateTime<Utc>) -> Result<CaptureOptions, Failure> {
         let captured_at = self.at.unwrap_or(now);
-        if captured_at > now + CLOCKS_DIFFER {
-            return Err(Failure::Engine(Error::InvalidArgument {
-                field: "at",
-                value: fabrik_core::time::format(captured_at),
-                expected: format!("a time that is not in the future; it is now {}", moment(now)),
-            }));
-        }
         let mut options = capture_options(&self.query, captured_at);
+        options.now = Some(now);
         options.connection.clone_from(&self.connection);
         options.key = self.key.clone();
         options.retention_policy = self.retention;
