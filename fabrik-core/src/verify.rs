@@ -55,7 +55,8 @@ struct Checked {
     level: u8,
     rows: u64,
     first_key: Arc<[u8]>,
-    last_key: Arc<[u8]>,
+    /// Not known where the node that has it is damaged.
+    last_key: Option<Arc<[u8]>>,
     /// The damaged chunks at or below it.
     damaged: Arc<[ChunkId]>,
 }
@@ -78,7 +79,11 @@ pub async fn verify(store: &dyn Store) -> Result<Verification> {
     for snapshot in snapshots.iter().rev() {
         let root = walk.check(snapshot.root).await?;
         for &chunk in &*root.damaged {
-            hurt.entry(chunk).or_default().push(snapshot.id);
+            let hurts = hurt.entry(chunk).or_default();
+            // Leaves full of one row are the same chunk several times in one tree.
+            if hurts.last() != Some(&snapshot.id) {
+                hurts.push(snapshot.id);
+            }
         }
         if root.damaged.is_empty() {
             for problem in contradictions(store, snapshot, &root).await? {
@@ -153,12 +158,12 @@ impl Check<'_> {
                                 level: 0,
                                 rows: leaf.len() as u64,
                                 first_key: edge(0).into(),
-                                last_key: edge(leaf.len().saturating_sub(1)).into(),
+                                last_key: Some(edge(leaf.len().saturating_sub(1)).into()),
                                 damaged: [].into(),
                             };
                             self.checked.insert(*id, checked);
                         }
-                        Err(problem) => self.report(*id, problem),
+                        Err(problem) => self.report(*id, &[], problem),
                     }
                 }
             }
@@ -174,7 +179,11 @@ impl Check<'_> {
                 Ok(checked) => {
                     self.checked.insert(id, checked);
                 }
-                Err(problem) => self.report(id, problem),
+                Err(problem) => {
+                    let below: Vec<ChunkId> =
+                        branch.entries().flat_map(|entry| self.checked[&entry.id].damaged.to_vec()).collect();
+                    self.report(id, &below, problem);
+                }
             }
         }
         Ok(self.checked[&root].clone())
@@ -197,24 +206,22 @@ impl Check<'_> {
         Ok(nodes)
     }
 
-    fn report(&mut self, id: ChunkId, problem: String) {
-        let nothing: Arc<[u8]> = [].into();
-        self.checked.insert(
-            id,
-            Checked { level: 0, rows: 0, first_key: Arc::clone(&nothing), last_key: nothing, damaged: [id].into() },
-        );
+    /// Notes a damaged node, with the damaged ones below it.
+    fn report(&mut self, id: ChunkId, below: &[ChunkId], problem: String) {
+        let damaged = [&[id], below].concat().into();
+        self.checked.insert(id, Checked { level: 0, rows: 0, first_key: [].into(), last_key: None, damaged });
         self.problems.insert(id, problem);
     }
 
     /// Compares what a branch says of its children with what they are.
     fn check_branch(&self, branch: &Branch) -> Result<Checked, String> {
         let mut damaged: Vec<ChunkId> = Vec::new();
-        let mut last: Option<&Checked> = None;
+        let mut last_key: Option<&[u8]> = None;
         for entry in branch.entries() {
             let child = &self.checked[&entry.id];
             damaged.extend_from_slice(&child.damaged);
             if child.damaged.contains(&entry.id) {
-                last = None;
+                last_key = None;
                 continue;
             }
             if child.level + 1 != branch.level() {
@@ -226,20 +233,20 @@ impl Check<'_> {
             if *child.first_key != *entry.first_key {
                 return Err(format!("it lists {} under a key that is not its first", entry.id));
             }
-            if let Some(before) = last {
-                let continued = before.last_key == child.first_key;
-                if before.last_key > child.first_key || continued != entry.continued {
+            if let Some(before) = last_key {
+                let continued = before == &*child.first_key;
+                if before > &*child.first_key || continued != entry.continued {
                     return Err(format!("its child {} is out of order", entry.id));
                 }
             }
-            last = Some(child);
+            last_key = child.last_key.as_deref();
         }
         let edge = |i: usize| &self.checked[&branch.entry(i).id];
         Ok(Checked {
             level: branch.level(),
             rows: branch.entries().map(|entry| entry.rows).sum(),
             first_key: branch.entry(0).first_key.into(),
-            last_key: Arc::clone(&edge(branch.len() - 1).last_key),
+            last_key: edge(branch.len() - 1).last_key.clone(),
             damaged: damaged.into(),
         })
     }

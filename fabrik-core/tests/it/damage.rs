@@ -190,6 +190,21 @@ fn damage_in_memory_is_found_too() {
     assert_eq!(read(&store, &newer).len(), 1);
 }
 
+#[test]
+fn a_chunk_that_a_tree_has_several_times_hurts_its_snapshot_once() {
+    let store = MemoryStore::default();
+    let snapshot = capture(&store, 1, [r#"{"dn":"a"}"#; 500]);
+    let full_leaf = block_on(store.stored_chunks()).unwrap().len();
+    assert!(full_leaf <= 3, "a full leaf, the last one and a branch");
+    let leaf: Vec<u8> = (0..96).flat_map(|i| if i == 0 { [0, 2, 1, b'a'].to_vec() } else { vec![2, 0] }).collect();
+    let leaf = [&[1, 1, 96][..], &leaf, &[1, 1, 2, b'd', b'n', 2]].concat();
+    store.damage(&ChunkId::of(&leaf), b"nothing like it");
+
+    let found = block_on(verify(&store)).unwrap();
+
+    assert_eq!(found.damage.iter().map(|damage| damage.snapshots.clone()).collect::<Vec<_>>(), [[snapshot.id]]);
+}
+
 /// Puts nodes made by hand into a store, and a record that points to the last of them.
 fn with_tree(nodes: &[Vec<u8>], rows: u64) -> MemoryStore {
     let store = MemoryStore::default();
@@ -241,7 +256,7 @@ fn a_tree_that_is_sound_by_its_hashes_and_wrong_in_itself_is_found() {
         (top(&[(b'a', 4, &ab), (b'b', 4, &bc)]), 4, "is out of order"),
         (top(&[(b'c', 4, &cd), (b'a', 4, &ab)]), 4, "its keys are not ascending"),
         (branch(2, &[(b'a', 4, &ab), (b'c', 4, &cd)]), 4, "is on level 0"),
-        (branch(2, &[(b'a', 8, &sound), (b'c', 4, &cd)]), 6, "is out of order"),
+        (branch(2, &[(b'a', 8, &sound), (b'e', 4, &cd)]), 6, "is on level 0"),
         (top(&[(b'a', 4, &ab), (b'e', 4, b"nowhere")]), 4, "it is missing from the store"),
         (branch(0, &[(b'a', 4, &ab)]), 2, "its level is out of range"),
         (vec![2, 1, 1, 0], 0, "it has an impossible number of children"),
