@@ -218,9 +218,9 @@ fn row_or_empty<S: Serializer>(row: &Option<Row>, serializer: S) -> Result<S::Ok
 ///
 /// # Errors
 ///
-/// [`NotFound`](crate::ErrorKind::NotFound) for an unknown query, [`InvalidInput`](crate::ErrorKind::InvalidInput)
-/// for a limit of 0 or a range that ends before it starts, and
-/// [`Unsupported`](crate::ErrorKind::Unsupported) when the snapshots are not sorted by DN.
+/// [`NotFound`](crate::ErrorKind::NotFound) for an unknown query, and
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a limit of 0, a range that ends before it starts, or
+/// snapshots that are not sorted by DN.
 pub async fn timeline(store: &dyn Store, query: &str, dn: &str, options: &TimelineOptions) -> Result<Timeline> {
     options.check()?;
     let history = find_query(store, query).await?;

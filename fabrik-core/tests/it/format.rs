@@ -208,7 +208,27 @@ fn a_leaf_has_these_bytes() {
 
     assert_eq!(
         root_hex(&store, &leaf),
-        "010105000901756e692f746e2d610801620900080163001103a445ca7ce3fd9faf13fca5ee2fad4b40020305646573637202646e036d7475010201042339303030040166016e016f01740101010101009d017b2261223a2278222c2262223a5b312c325d7d020000000001000223312e35300114c3a40000"
+        concat!(
+            "010105",                                           // a leaf of five rows
+            "000901756e692f746e2d61",                           // the key uni/tn-a
+            "080162",                                           // and b
+            "0900",                                             // and b again
+            "080163",                                           // and c
+            "001103a445ca7ce3fd9faf13fca5ee2fad4b40",           // the hash of the row without a DN
+            "02",                                               // two shapes
+            "0305646573637202646e036d7475",                     // descr, dn, mtu
+            "010201",                                           // usual, in the key, usual
+            "042339303030",                                     // "" and 9000
+            "040166016e016f0174",                               // f, n, o, t
+            "01010101",                                         // all usual
+            "01009d017b2261223a2278222c2262223a5b312c325d7d02", // false, null, the object, true
+            "0000000001",                                       // the shape of each row
+            "00",                                               // all usual
+            "0223312e3530",                                     // its own mtu
+            "0114c3a4",                                         // its own descr
+            "00",                                               // all usual
+            "00",                                               // all usual
+        )
     );
     assert_eq!(leaf.root.to_string(), "a04b22681ab77f79ca27603949487bbd683a8bfd53c52752edba948251e08cb5");
     assert_eq!(
@@ -248,7 +268,19 @@ fn a_branch_has_these_bytes() {
 
     assert_eq!(
         root_hex(&store, &tree),
-        "02010104000a01756e692f746e2d303008023131080233350802343816301a184d09b6504c0187a4f9403e9ab8ce424e9bb05adeeee29a35ecc9637ab5f70063f58894440db015acc35bf60c06c82c31c4a6ece8295435cf78425c770a6431960f6b877746452812dfbc28502dde5e6369c7c7c4e616b539f3d2a698fd91a25f313655a09676360903f2934f17e163351b112b07db2c3a09382821d9fa0f107c"
+        concat!(
+            "020101",                                                           // a branch of level 1
+            "04",                                                               // four children
+            "000a01756e692f746e2d3030",                                         // the key uni/tn-00
+            "08023131",                                                         // and 11
+            "08023335",                                                         // and 35
+            "08023438",                                                         // and 48
+            "16301a18", // 11, 24, 13 and 12 rows, no key on two sides
+            "4d09b6504c0187a4f9403e9ab8ce424e9bb05adeeee29a35ecc9637ab5f70063", // the id of the first
+            "f58894440db015acc35bf60c06c82c31c4a6ece8295435cf78425c770a643196", // the id of the second
+            "0f6b877746452812dfbc28502dde5e6369c7c7c4e616b539f3d2a698fd91a25f", // the id of the third
+            "313655a09676360903f2934f17e163351b112b07db2c3a09382821d9fa0f107c", // the id of the fourth
+        )
     );
     assert_eq!(tree.root.to_string(), "506a98b71a81f8551582a83f5d8fb9b3ef0b37e3f9717ca2b8273a069bb5b561");
     assert_eq!(

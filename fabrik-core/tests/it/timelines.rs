@@ -106,8 +106,14 @@ fn a_timeline_has_the_shape_of_the_interface() {
         let id = |number: u32| crate::helpers::id(u128::from(number)).to_string();
         let at = |number: u32| format!("2026-03-01T00:0{number}:00+00:00");
         let dn = "uni/tn-blue/BD-app";
-        let point = |number: u32, present: bool, attributes: Value| json!({"snapshot_id": id(number), "executed_at": at(number), "present": present, "attributes": attributes});
-        let value = |number: u32, value: &str, changed: bool| json!({"executed_at": at(number), "snapshot_id": id(number), "value": value, "changed": changed});
+        let point = |number: u32, present: bool, attributes: Value| {
+            let (id, at) = (id(number), at(number));
+            json!({"snapshot_id": id, "executed_at": at, "present": present, "attributes": attributes})
+        };
+        let value = |number: u32, value: &str, changed: bool| {
+            let (id, at) = (id(number), at(number));
+            json!({"executed_at": at, "snapshot_id": id, "value": value, "changed": changed})
+        };
         let expected: Value = json!({
             "dn": dn,
             "saved_query_id": 1,
