@@ -29,7 +29,7 @@ use bytes::Bytes;
 use super::{Keys, LAYOUT, LEAF, put_key};
 use crate::key::{TAG_DN, dn_of};
 use crate::row::codec::{Malformed, Reader, put_value, put_varint, take_str, take_value, take_varint, value_len};
-use crate::row::{DN, Row, RowRef, ShapeTable, Value, write_object};
+use crate::row::{CLASS_NAME, DN, Row, RowRef, ShapeTable, Value, write_object};
 
 const OWN: u8 = 0;
 const USUAL: u8 = 1;
@@ -392,16 +392,25 @@ impl<'a> LeafRow<'a> {
         write_object(self.attributes(), out);
     }
 
+    /// Returns the value of a column without reading those after it.
+    fn get(self, wanted: &str) -> Option<Value<'a>> {
+        let mut names = self.names();
+        let count = usize::try_from(take_varint(&mut names)).ok()?;
+        let position = (0..count).find(|_| {
+            let len = usize::try_from(take_varint(&mut names)).expect("lengths in memory fit");
+            let (name, rest) = names.split_at(len);
+            names = rest;
+            name == wanted.as_bytes()
+        })?;
+        let encoded = self.encoded().nth(position)?;
+        Some(encoded.map_or_else(|| self.key_dn(), |mut encoded| take_value(&mut encoded)))
+    }
+
     pub(crate) fn class_name(self) -> Option<&'a str> {
-        let mut class = None;
-        for (name, value) in self.attributes() {
-            match (name, value) {
-                (crate::row::CLASS_NAME, Value::String(text)) => return Some(text),
-                ("class", Value::String(text)) => class = Some(text),
-                _ => {}
-            }
-        }
-        class
+        [CLASS_NAME, "class"].into_iter().find_map(|column| match self.get(column) {
+            Some(Value::String(class)) => Some(class),
+            _ => None,
+        })
     }
 
     /// Copies the row out of the leaf.
