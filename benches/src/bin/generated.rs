@@ -140,6 +140,7 @@ fn measure(
         report.add(format!("timeline over {limit}"), rows, None, Figure::Time(*time), None);
     }
     report.add("search of DNs", rows, None, Figure::Time(figures.search.median), None);
+    report.add("search of DNs, keys in memory", rows, None, Figure::Time(figures.search_again.median), None);
     let stored = history.snapshots().iter().map(|snapshot| snapshot.stored_bytes).sum();
     let name = format!("{} snapshots stored", manifest.snapshots.len());
     report.add(name, rows, None, Figure::Bytes(stored), Some(("the JSON", Figure::Bytes(raw_bytes))));

@@ -163,6 +163,8 @@ fn measure(
     if let Some(base) = base {
         report.add("", rows, None, search, Some(("scan of DNs in memory", Figure::Time(base.search.1))));
     }
+    let again = base.map(|base| ("scan of DNs in memory", Figure::Time(base.search.1)));
+    report.add("search of DNs, keys in memory", rows, None, Figure::Time(figures.search_again.median), again);
     let raw: u64 = manifest.snapshots.iter().filter_map(|file| file.json().ok()).map(|file| file.bytes).sum();
     let name = format!("{} snapshots on disk", files.len());
     report.add(name, rows, None, Figure::Bytes(disk_bytes), Some(("the JSON", Figure::Bytes(raw))));
