@@ -156,7 +156,11 @@ impl Source for RecordedSource {
     }
 
     fn progress(&self) -> SourceProgress {
-        SourceProgress { read_bytes: self.read_bytes.load(Ordering::Relaxed), total_bytes: self.total_bytes }
+        SourceProgress {
+            read_bytes: self.read_bytes.load(Ordering::Relaxed),
+            total_bytes: self.total_bytes,
+            ..SourceProgress::default()
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::id::{ChunkId, SnapshotId, VersionHash};
 use crate::key::KeySpec;
 use crate::snapshot::{ChangeSummary, RetentionPolicy, Series, Snapshot};
-use crate::sort::{RowSorter, SortLimits};
+use crate::sort::{RowSorter, SortLimits, SortedRows};
 use crate::source::Source;
 use crate::store::{ReadChunks, SnapshotFilter, Store, Transaction};
 use crate::tree::builder::{Built, TreeBuilder};
@@ -143,14 +143,7 @@ impl Captured {
 /// whatever the store reports.
 pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &CaptureOptions) -> Result<Captured> {
     options.check()?;
-    let limits = SortLimits { memory_bytes: options.memory_bytes, spill_dir: options.spill_dir.clone() };
-    let mut sorter = RowSorter::new(options.key.clone(), limits);
-    let mut size_bytes = 0;
-    while let Some(batch) = source.next_batch().await? {
-        size_bytes += batch.size_bytes();
-        sorter.add(batch)?;
-    }
-    let mut rows = sorter.finish()?;
+    let (mut rows, size_bytes) = read_all(source, options).await?;
 
     let mut transaction = store.begin().await?;
     let same_id = SnapshotFilter::default().with_id_prefix(options.id.as_uuid().simple().to_string());
@@ -201,6 +194,7 @@ pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &Captu
         annotation: options.annotation.clone(),
         label: options.label.clone(),
         verdict: source.verdict(),
+        coverage: source.coverage(),
         changes: None,
     };
     if let Some(previous) = &previous {
@@ -213,6 +207,23 @@ pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &Captu
     }
     transaction.commit().await?;
     Ok(Captured { snapshot, previous })
+}
+
+/// Reads a source to its end; returns its rows in order and their size as JSON. Of a source that starts over only
+/// the last delivery counts.
+async fn read_all(source: &mut dyn Source, options: &CaptureOptions) -> Result<(SortedRows, u64)> {
+    let limits = SortLimits { memory_bytes: options.memory_bytes, spill_dir: options.spill_dir.clone() };
+    let empty = || (RowSorter::new(options.key.clone(), limits.clone()), 0);
+    let (mut sorter, mut size_bytes) = empty();
+    loop {
+        let batch = source.next_batch().await?;
+        if source.has_started_over() {
+            (sorter, size_bytes) = empty();
+        }
+        let Some(batch) = batch else { return Ok((sorter.finish()?, size_bytes)) };
+        size_bytes += batch.size_bytes();
+        sorter.add(batch)?;
+    }
 }
 
 async fn changes_since(chunks: &dyn Transaction, previous: &Snapshot, newer: &Snapshot) -> Result<ChangeSummary> {

@@ -1,10 +1,12 @@
 //! What changed between two snapshots.
 
+mod attributes;
 mod ignore;
+mod merge;
 mod report;
+mod unknown;
 mod walk;
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,18 +15,21 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::key::{KeySpec, dn_of, is_hash};
-use crate::row::codec::put_value;
-use crate::row::{Row, RowRef, Shape, ShapeTable, Value};
-use crate::snapshot::{Snapshot, Verdict};
-use crate::sort::{RowSorter, SortLimits, SortedRow, SortedRows};
+use crate::row::{Row, RowRef, ShapeTable, Value};
+use crate::snapshot::Snapshot;
+use crate::sort::{RowSorter, SortLimits};
 use crate::store::ReadChunks;
 use crate::tree::leaf::LeafRow;
 use crate::tree::reader::TreeReader;
+use attributes::{cancel_common, for_each_difference, keep};
 use ignore::HiddenAttributes;
+use merge::MergedRows;
+use unknown::Unknown;
 use walk::{Group, Walk, cancel_rows};
 
 pub use ignore::Ignore;
 pub use report::{Report, warnings};
+pub use unknown::ComparedCoverage;
 
 /// How to compare.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +99,8 @@ pub struct DiffSummary {
     pub hidden: u64,
     /// Rows that differ and have no DN, under the key `dn`.
     pub unkeyed: u64,
-    /// Rows on one side only that the other side, being partial, may have missed.
+    /// Rows on one side only that the other side may not show though the fabric has them: it is partial, or holds
+    /// other attributes and no rows of their kind.
     pub unknown: u64,
 }
 
@@ -186,6 +192,12 @@ impl Change {
 /// cost follows the number of changes `c`, not of rows `n`: about `c · log n` chunk reads. Two snapshots
 /// that are sorted by different keys share nothing to pass over and are read in full.
 ///
+/// What a side cannot show is unknown and no change: rows that a partial snapshot may have missed, and where the
+/// [`Coverage`](crate::Coverage) of the two differs, attributes that only one row of a pair has, and rows on one side
+/// only of which the other has no kind. A kind is a class together with the key columns that have a value; a row
+/// that has nothing to go by but all of its columns is of no kind. Then rows of one key that are equal in the
+/// attributes that both sides have cancel as well, and both snapshots are read in full.
+///
 /// # Errors
 ///
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) when a chunk of either snapshot cannot be read.
@@ -200,10 +212,11 @@ pub async fn compare<'s>(
     let key = options.key.clone().unwrap_or_else(|| if aligned { after.key.clone() } else { KeySpec::Auto });
     let by_visible_hash = options.ignore.has_attributes() && key != KeySpec::Dn;
     let mut comparison = Comparison {
+        coverage: ComparedCoverage::of(before, after),
+        unknown: Unknown::find(reader, before, after, &key).await?,
         summary: DiffSummary::default(),
         shapes: ShapeTable::default(),
         hidden: HiddenAttributes::default(),
-        may_lack: [before.verdict.clone(), after.verdict.clone()],
         stored_duplicates: [before.duplicate_keys, after.duplicate_keys],
         key: Arc::new(key),
         by_visible_hash,
@@ -269,7 +282,8 @@ pub struct Comparison<'s> {
     summary: DiffSummary,
     shapes: ShapeTable,
     hidden: HiddenAttributes,
-    may_lack: [Verdict; 2],
+    coverage: ComparedCoverage,
+    unknown: Unknown,
     stored_duplicates: [u64; 2],
     input: Input<'s>,
     waiting: VecDeque<Change>,
@@ -289,6 +303,12 @@ impl Comparison<'_> {
     #[must_use]
     pub fn key(&self) -> &KeySpec {
         &self.key
+    }
+
+    /// Returns which attributes the two sides hold.
+    #[must_use]
+    pub fn coverage(&self) -> ComparedCoverage {
+        self.coverage
     }
 
     /// Returns some more changes; none at the end. With `summary_only` there never are any.
@@ -358,7 +378,7 @@ impl Comparison<'_> {
         let pairs = group.before.len().min(group.after.len()) as u64;
         let simple = self.options.ignore.is_empty()
             && !(*self.key == KeySpec::Dn && is_hash(&group.key))
-            && self.may_lack.iter().all(|verdict| !matches!(verdict, Verdict::Partial { .. }));
+            && self.unknown.is_nothing();
         if self.options.summary_only && simple {
             self.summary.changed += pairs;
             self.summary.removed += group.before.len() as u64 - pairs;
@@ -371,58 +391,68 @@ impl Comparison<'_> {
     }
 
     /// Pairs what is left of one key, first with first.
-    fn settle_rows(&mut self, key: &[u8], older: Vec<Row>, newer: Vec<Row>) {
-        let dn = dn_of(key).map(str::to_owned);
+    fn settle_rows(&mut self, key: &[u8], mut older: Vec<Row>, mut newer: Vec<Row>) {
         if *self.key == KeySpec::Dn && is_hash(key) {
             self.summary.unkeyed += (older.len() + newer.len()) as u64;
             return;
         }
+        if self.unknown.is_attributes() && older.len() + newer.len() > 2 {
+            self.summary.unchanged += cancel_common(&mut older, &mut newer);
+        }
         let (mut older, mut newer) = (older.into_iter(), newer.into_iter());
         loop {
-            let (before, after) = (older.next(), newer.next());
-            if before.is_none() && after.is_none() {
-                return;
+            match (older.next(), newer.next()) {
+                (Some(before), Some(after)) => self.settle_pair(key, before, after),
+                (Some(row), None) => self.settle_single(ChangeKind::Removed, key, row),
+                (None, Some(row)) => self.settle_single(ChangeKind::Added, key, row),
+                (None, None) => return,
             }
-            self.settle_pair(dn.as_deref(), before, after);
         }
     }
 
-    fn settle_pair(&mut self, key_dn: Option<&str>, before: Option<Row>, after: Option<Row>) {
-        let row = after.as_ref().or(before.as_ref()).expect("the caller has one of them").as_ref();
-        let dn = key_dn.or_else(|| row.dn());
-        let mut fields = Vec::new();
-        let kind = match (&before, &after) {
-            (Some(older), Some(newer)) => {
-                let class = newer.as_ref().class_name();
-                for_each_difference(older.as_ref(), newer.as_ref(), |name| {
-                    if !self.hidden.contains(&self.options.ignore, class, name) {
-                        fields.push(name.into());
-                    }
-                });
-                if fields.is_empty() || self.options.ignore.hides_dn(dn) {
-                    self.summary.hidden += 1;
-                    return;
-                }
-                ChangeKind::Changed
+    fn settle_pair(&mut self, key: &[u8], before: Row, after: Row) {
+        let dn = dn_of(key).or_else(|| after.as_ref().dn());
+        let class = after.as_ref().class_name();
+        let (mut differs, mut fields) = (false, Vec::new());
+        for_each_difference(before.as_ref(), after.as_ref(), |difference| {
+            if difference.is_one_sided && self.unknown.is_attributes() {
+                return;
             }
-            (older, _) => {
-                if self.options.ignore.hides_dn(dn) {
-                    self.summary.hidden += 1;
-                    return;
-                }
-                let lacking = &self.may_lack[usize::from(older.is_some())];
-                if may_miss(lacking, dn) {
-                    self.summary.unknown += 1;
-                    return;
-                }
-                if older.is_some() { ChangeKind::Removed } else { ChangeKind::Added }
+            differs = true;
+            if !self.hidden.contains(&self.options.ignore, class, difference.name) {
+                fields.push(difference.name.into());
             }
-        };
-        match kind {
-            ChangeKind::Added => self.summary.added += 1,
-            ChangeKind::Removed => self.summary.removed += 1,
-            ChangeKind::Changed => self.summary.changed += 1,
+        });
+        if !differs {
+            self.summary.unchanged += 1;
+        } else if fields.is_empty() || self.options.ignore.hides_dn(dn) {
+            self.summary.hidden += 1;
+        } else {
+            self.summary.changed += 1;
+            self.give(ChangeKind::Changed, Some(before), Some(after), fields);
         }
+    }
+
+    /// Settles a row that is on one side only.
+    fn settle_single(&mut self, kind: ChangeKind, key: &[u8], row: Row) {
+        let dn = dn_of(key).or_else(|| row.as_ref().dn());
+        let lacking_side = usize::from(kind == ChangeKind::Removed);
+        // A row known by a hash of all its columns cannot be found among rows with other columns.
+        let cannot_be_found = self.unknown.is_attributes() && is_hash(key);
+        if self.options.ignore.hides_dn(dn) {
+            self.summary.hidden += 1;
+        } else if cannot_be_found || self.unknown.may_lack(lacking_side, row.as_ref(), dn, &self.key) {
+            self.summary.unknown += 1;
+        } else if kind == ChangeKind::Removed {
+            self.summary.removed += 1;
+            self.give(kind, Some(row), None, Vec::new());
+        } else {
+            self.summary.added += 1;
+            self.give(kind, None, Some(row), Vec::new());
+        }
+    }
+
+    fn give(&mut self, kind: ChangeKind, before: Option<Row>, after: Option<Row>, fields: Vec<Box<str>>) {
         if !self.options.summary_only {
             self.waiting.push_back(Change { kind, before, after, key: Arc::clone(&self.key), fields });
         }
@@ -451,92 +481,6 @@ impl Comparison<'_> {
     /// Copies a row without what is hidden of it.
     fn visible(&mut self, row: RowRef<'_>) -> Row {
         let class = row.class_name();
-        let (mut names, mut values) = (Vec::new(), Vec::new());
-        for (name, value) in row.attributes() {
-            if !self.hidden.contains(&self.options.ignore, class, name) {
-                names.push(name.into());
-                put_value(&mut values, value);
-            }
-        }
-        Row { shape: Arc::new(Shape::new(names)), values: values.into() }
-    }
-}
-
-/// Returns whether a row of this DN may exist and just not have been captured.
-fn may_miss(verdict: &Verdict, dn: Option<&str>) -> bool {
-    match verdict {
-        Verdict::Partial { missing, .. } => {
-            missing.is_empty() || dn.is_none_or(|dn| missing.iter().any(|prefix| dn.starts_with(prefix.as_str())))
-        }
-        _ => false,
-    }
-}
-
-/// Calls `each` with the name of every attribute that is not the same in both rows.
-fn for_each_difference<'a>(before: RowRef<'a>, after: RowRef<'a>, mut each: impl FnMut(&'a str)) {
-    let (mut older, mut newer) = (before.attributes().peekable(), after.attributes().peekable());
-    loop {
-        let order = match (older.peek(), newer.peek()) {
-            (None, None) => return,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((one, _)), Some((other, _))) => one.cmp(other),
-        };
-        let was = if order.is_le() { older.next() } else { None };
-        let is = if order.is_ge() { newer.next() } else { None };
-        match (was, is) {
-            (Some((name, before)), Some((_, after))) if before != after => each(name),
-            (Some((name, _)), None) | (None, Some((name, _))) => each(name),
-            _ => {}
-        }
-    }
-}
-
-/// Two sorted inputs, read key by key.
-#[derive(Debug)]
-struct MergedRows {
-    sides: [SortedSide; 2],
-}
-
-#[derive(Debug)]
-struct SortedSide {
-    rows: SortedRows,
-    ahead: Option<(Box<[u8]>, Row)>,
-}
-
-impl SortedSide {
-    fn advance(&mut self) -> Result<Option<(Box<[u8]>, Row)>> {
-        let taken = self.ahead.take();
-        let next = self.rows.next()?.map(|SortedRow { key, shape, values }| (key.into(), shape, values.into()));
-        self.ahead =
-            next.map(|(key, shape, values)| (key, Row { shape: Arc::clone(self.rows.shapes.get(shape)), values }));
-        Ok(taken)
-    }
-}
-
-impl MergedRows {
-    fn new(older: RowSorter, newer: RowSorter) -> Result<Self> {
-        let side = |sorter: RowSorter| -> Result<SortedSide> {
-            let mut side = SortedSide { rows: sorter.finish()?, ahead: None };
-            side.advance()?;
-            Ok(side)
-        };
-        Ok(Self { sides: [side(older)?, side(newer)?] })
-    }
-
-    /// Returns the next key with its rows on both sides.
-    #[expect(clippy::type_complexity, reason = "a key and two lists, taken apart at once by the only caller")]
-    fn next_group(&mut self) -> Result<Option<(Box<[u8]>, Vec<Row>, Vec<Row>)>> {
-        let Some(key) = self.sides.iter().filter_map(|side| Some(side.ahead.as_ref()?.0.clone())).min() else {
-            return Ok(None);
-        };
-        let mut rows = [Vec::new(), Vec::new()];
-        for (side, rows) in self.sides.iter_mut().zip(&mut rows) {
-            while side.ahead.as_ref().is_some_and(|(ahead, _)| *ahead == key) {
-                rows.extend(side.advance()?.map(|(_, row)| row));
-            }
-        }
-        let [older, newer] = rows;
-        Ok(Some((key, older, newer)))
+        keep(row, |name| !self.hidden.contains(&self.options.ignore, class, name))
     }
 }

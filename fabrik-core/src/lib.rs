@@ -87,7 +87,8 @@ pub use annotate::{Annotate, annotate};
 pub use capture::{CaptureOptions, Captured, MAX_ANNOTATION_CHARS, MAX_LABEL_CHARS, MAX_NAME_CHARS, capture};
 pub use chunk::NewChunk;
 pub use diff::{
-    Change, ChangeKind, Comparison, DiffOptions, DiffSummary, FieldChange, Ignore, Report, compare, summarize, warnings,
+    Change, ChangeKind, ComparedCoverage, Comparison, DiffOptions, DiffSummary, FieldChange, Ignore, Report, compare,
+    summarize, warnings,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use heatmap::{Heatmap, HeatmapDay, Window, heatmap, parse_timezone};
@@ -102,7 +103,7 @@ pub use row::{
 };
 pub use rows::{RowStream, rows};
 pub use search::{KeyEntry, KeyIndex, KeyPage, search_keys};
-pub use snapshot::{ChangeSummary, Connection, Query, RetentionPolicy, Series, Snapshot, Verdict};
+pub use snapshot::{ChangeSummary, Connection, Coverage, Query, RetentionPolicy, Series, Snapshot, Verdict};
 pub use source::{Source, SourceProgress};
 pub use stats::{Stats, stats};
 pub use timeline::{

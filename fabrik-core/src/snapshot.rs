@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub label: Option<String>,
     /// How complete the rows are.
     pub verdict: Verdict,
+    /// Which attributes of each object its rows hold.
+    pub coverage: Coverage,
     /// What changed since the snapshot before it in its series, found when it was captured.
     pub changes: Option<ChangeSummary>,
 }
@@ -190,7 +192,7 @@ pub enum Verdict {
         /// Rows the source announced, when it did.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         expected_rows: Option<u64>,
-        /// DN prefixes whose rows are missing; empty when it is not known which.
+        /// The tops of subtrees of which rows are missing, as DNs; empty when it is not known which.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         missing: Vec<String>,
     },
@@ -212,6 +214,79 @@ impl Verdict {
             Self::Partial { .. } => "partial",
             Self::Unstable { .. } => "unstable",
         }
+    }
+
+    /// Returns whether a row of this DN may exist and just not have been captured.
+    ///
+    /// What is missing of a partial snapshot are subtrees: a DN and all below it. Of a row without a DN nothing can be
+    /// said.
+    #[must_use]
+    pub fn may_lack(&self, dn: Option<&str>) -> bool {
+        let Self::Partial { missing, .. } = self else { return false };
+        let holds = |dn: &str, top: &str| {
+            let top = top.strip_suffix('/').unwrap_or(top);
+            let below = dn.strip_prefix(top);
+            below.is_some_and(|below| top.is_empty() || below.is_empty() || below.starts_with('/'))
+        };
+        missing.is_empty() || dn.is_none_or(|dn| missing.iter().any(|top| holds(dn, top)))
+    }
+}
+
+/// Which attributes of each object a source delivered.
+///
+/// Where the coverages of two snapshots differ, a comparison speaks only of the attributes that both have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Coverage {
+    /// All attributes. The default.
+    #[default]
+    Full,
+    /// Those that configure the object: a configuration export, or an answer asked for configuration only.
+    ConfigOnly,
+    /// Those that name the object.
+    NamingOnly,
+}
+
+impl Coverage {
+    /// All coverages, widest first.
+    pub const ALL: [Self; 3] = [Self::Full, Self::ConfigOnly, Self::NamingOnly];
+
+    /// Returns the name: `full`, `config-only` or `naming-only`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::ConfigOnly => "config-only",
+            Self::NamingOnly => "naming-only",
+        }
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Coverage {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL
+            .into_iter()
+            .find(|coverage| coverage.name() == text)
+            .ok_or_else(|| Error::invalid("coverage", text, "full, config-only or naming-only"))
+    }
+}
+
+impl Serialize for Coverage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Coverage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

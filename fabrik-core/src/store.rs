@@ -51,6 +51,9 @@ pub trait ReadRecords: fmt::Debug + Send + Sync {
 
     /// Lists every stored chunk, in no particular order.
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>>;
+
+    /// Lists the documents of a kind, by the bytes of their names; none for a kind that nobody stored.
+    async fn documents(&self, kind: &str) -> Result<Vec<Document>>;
 }
 
 /// A place for snapshots.
@@ -108,6 +111,12 @@ pub trait Transaction: ReadChunks + ReadRecords {
     /// against is an error of the caller.
     async fn delete_chunks(&mut self, chunks: &[ChunkPrefix]) -> Result<u64>;
 
+    /// Stores a document in place of any of the same kind and name.
+    async fn put_document(&mut self, document: &Document) -> Result<()>;
+
+    /// Deletes a document; returns whether there was one.
+    async fn delete_document(&mut self, kind: &str, name: &str) -> Result<bool>;
+
     /// Makes all changes durable: they survive the loss of power from the moment that this returns.
     async fn commit(self: Box<Self>) -> Result<()>;
 }
@@ -123,6 +132,27 @@ pub struct StoredChunk {
     pub stored_bytes: u64,
     /// How many chunks must be read before it: 0 when it stands alone.
     pub chain: u32,
+}
+
+/// A small text that is kept beside the snapshots, such as a saved connection or query.
+///
+/// The store tells documents apart by kind and name, byte by byte, and knows nothing of what they say. They come and
+/// go by themselves: deleting snapshots and sweeping chunks leaves them alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document {
+    /// What it is: one word for all documents of a sort.
+    pub kind: String,
+    /// Its name among those of its kind.
+    pub name: String,
+    /// What it says: JSON text, kept as it is.
+    pub body: String,
+}
+
+impl fmt::Debug for Document {
+    /// Leaves the body out: a connection's holds sealed secrets, which belong in no log either.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("kind", &self.kind).field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Which snapshots to list.

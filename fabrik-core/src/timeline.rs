@@ -8,7 +8,7 @@ use crate::id::{ChunkId, SnapshotId};
 use crate::key::KeySpec;
 use crate::reference::{find_query, one_connection};
 use crate::row::{Row, RowBatchBuilder, ShapeTable, Value};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Coverage, Snapshot};
 use crate::store::Store;
 use crate::tree::Node;
 use crate::tree::reader::TreeReader;
@@ -104,12 +104,18 @@ pub struct TimelinePoint {
     pub executed_at: DateTime<Utc>,
     /// Whether it has the key.
     pub present: bool,
+    /// Whether it lacks the key and that says nothing: it is partial and may have missed it, or it is of a coverage of
+    /// which no snapshot considered has the key while one of another has.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
     /// The row; an empty object in JSON when the key is absent.
     #[serde(serialize_with = "row_or_empty")]
     pub attributes: Option<Row>,
     /// How many rows have the key, when there are several; the first is shown.
     #[serde(skip_serializing_if = "is_one")]
     pub rows: usize,
+    #[serde(skip)]
+    coverage: Coverage,
 }
 
 /// How one attribute changed.
@@ -124,7 +130,8 @@ pub struct AttributeEvolution {
     pub is_stable: bool,
     /// Its values in the order of first appearance.
     pub distinct_values: Vec<TimelineValue>,
-    /// Its value in each snapshot that has the key, oldest first.
+    /// Its value in each snapshot that has the key, oldest first. Snapshots of a coverage of which none shows the
+    /// attribute are left out.
     pub values: Vec<EvolutionPoint>,
 }
 
@@ -229,7 +236,8 @@ pub async fn timeline(store: &dyn Store, query: &str, dn: &str, options: &Timeli
         .with_page(0, options.limit.min(MAX_LIMIT));
     let mut snapshots = store.snapshots(&filter).await?;
     snapshots.reverse();
-    let points = points(store, &snapshots, dn).await?;
+    let mut points = points(store, &snapshots, dn).await?;
+    mark_unknown(&mut points, &snapshots, dn);
     let (tracked_attributes, attribute_evolution) = evolution(&points);
     Ok(Timeline {
         dn: dn.to_owned(),
@@ -289,10 +297,29 @@ async fn points(store: &dyn Store, snapshots: &[Snapshot], dn: &str) -> Result<V
         snapshot_id: snapshot.id,
         executed_at: snapshot.captured_at,
         present: row.is_some(),
+        unknown: false,
         attributes: row,
         rows,
+        coverage: snapshot.coverage,
     };
     Ok(snapshots.iter().zip(found).map(point).collect())
+}
+
+/// Marks the points at which the key is absent and may exist all the same.
+fn mark_unknown(points: &mut [TimelinePoint], snapshots: &[Snapshot], dn: &str) {
+    let shown = coverages(points.iter().filter(|point| point.present));
+    for (point, snapshot) in points.iter_mut().zip(snapshots) {
+        let is_shown = shown.is_empty() || shown.contains(&point.coverage);
+        point.unknown = !point.present && (!is_shown || snapshot.verdict.may_lack(Some(dn)));
+    }
+}
+
+/// Lists the coverages of some points: of what none of that coverage has, nothing tells whether it could.
+fn coverages<'p>(points: impl Iterator<Item = &'p TimelinePoint>) -> Vec<Coverage> {
+    let mut coverages: Vec<Coverage> = points.map(|point| point.coverage).collect();
+    coverages.sort_unstable();
+    coverages.dedup();
+    coverages
 }
 
 fn visit(level: &mut Vec<(ChunkId, Vec<usize>)>, id: ChunkId, snapshot: usize) {
@@ -308,7 +335,7 @@ fn lifecycle(points: &[TimelinePoint]) -> Vec<LifecycleEvent> {
     let mut events = Vec::new();
     let mut was_present = None;
     let mut existed = false;
-    for point in points {
+    for point in points.iter().filter(|point| !point.unknown) {
         let event = match (was_present, point.present) {
             (Some(false), true) if existed => Some(Lifecycle::Recreated),
             (Some(false), true) => Some(Lifecycle::Created),
@@ -337,7 +364,9 @@ fn evolution(points: &[TimelinePoint]) -> (Vec<String>, Vec<AttributeEvolution>)
 fn evolution_of(points: &[TimelinePoint], name: &str) -> AttributeEvolution {
     let mut values: Vec<EvolutionPoint> = Vec::new();
     let mut distinct_values: Vec<TimelineValue> = Vec::new();
-    for point in points {
+    let has = |point: &&TimelinePoint| point.attributes.as_ref().is_some_and(|row| row.shape.position(name).is_some());
+    let shown = coverages(points.iter().filter(has));
+    for point in points.iter().filter(|point| shown.contains(&point.coverage)) {
         let Some(row) = &point.attributes else { continue };
         let value = TimelineValue::of(row.as_ref().get(name));
         let changed = values.last().is_some_and(|before| before.value != value);

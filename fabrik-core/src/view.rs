@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::capture::Captured;
-use crate::snapshot::{RetentionPolicy, Snapshot, Verdict};
+use crate::snapshot::{Coverage, RetentionPolicy, Snapshot, Verdict};
 use crate::store::QueryHistory;
 use crate::time::format;
 
@@ -45,6 +45,8 @@ pub struct SnapshotView {
     pub label: Option<String>,
     /// How complete it is.
     pub verdict: Verdict,
+    /// Which attributes of each object it holds.
+    pub coverage: Coverage,
     /// What identifies its rows.
     pub key_strategy: String,
     /// How many keys belong to more than one row.
@@ -95,6 +97,7 @@ pub fn snapshot(snapshot: &Snapshot) -> SnapshotView {
         annotation: snapshot.annotation.clone(),
         label: snapshot.label.clone(),
         verdict: snapshot.verdict.clone(),
+        coverage: snapshot.coverage,
         key_strategy: snapshot.key.to_string(),
         duplicate_keys: snapshot.duplicate_keys,
         has_changes: snapshot.has_changes(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tempfile::SpooledTempFile;
 
-use super::{Change, ChangeKind, Comparison, DiffSummary, FieldChange};
+use super::{Change, ChangeKind, ComparedCoverage, Comparison, DiffSummary, FieldChange};
 use crate::error::{Error, Result};
 use crate::key::KeySpec;
 use crate::row::json;
@@ -93,6 +93,13 @@ pub fn warnings(before: &Snapshot, after: &Snapshot) -> Vec<String> {
             )),
             Verdict::Complete => {}
         }
+    }
+    let coverage = ComparedCoverage::of(before, after);
+    if coverage.differs() {
+        warnings.push(format!(
+            "compared only the attributes that both have: the older is {}, the newer {}",
+            coverage.older, coverage.newer
+        ));
     }
     warnings
 }
@@ -201,6 +208,7 @@ impl Report {
             map.serialize_entry("snapshot_b", &Head::of(after))?;
             map.serialize_entry("key", key)?;
             map.serialize_entry("identical", &(before.root == after.root))?;
+            map.serialize_entry("coverage", &comparison.coverage())?;
             map.serialize_entry("warnings", &warnings(before, after))?;
             map.serialize_entry("summary", &summary)?;
             map.end()

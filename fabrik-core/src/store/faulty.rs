@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
@@ -80,6 +80,11 @@ impl<S: Store> ReadRecords for FaultyStore<S> {
         self.faults.count("listing chunks")?;
         self.inner.stored_chunks().await
     }
+
+    async fn documents(&self, kind: &str) -> Result<Vec<Document>> {
+        self.faults.count("listing documents")?;
+        self.inner.documents(kind).await
+    }
 }
 
 #[async_trait]
@@ -130,6 +135,11 @@ impl ReadRecords for FaultyTransaction<'_> {
         self.faults.count("listing chunks")?;
         self.inner.stored_chunks().await
     }
+
+    async fn documents(&self, kind: &str) -> Result<Vec<Document>> {
+        self.faults.count("listing documents")?;
+        self.inner.documents(kind).await
+    }
 }
 
 #[async_trait]
@@ -162,6 +172,16 @@ impl Transaction for FaultyTransaction<'_> {
     async fn delete_chunks(&mut self, chunks: &[ChunkPrefix]) -> Result<u64> {
         self.faults.count("deleting chunks")?;
         self.inner.delete_chunks(chunks).await
+    }
+
+    async fn put_document(&mut self, document: &Document) -> Result<()> {
+        self.faults.count("storing a document")?;
+        self.inner.put_document(document).await
+    }
+
+    async fn delete_document(&mut self, kind: &str, name: &str) -> Result<bool> {
+        self.faults.count("deleting a document")?;
+        self.inner.delete_document(kind, name).await
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

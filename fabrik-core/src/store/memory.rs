@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 
-use super::{QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
@@ -29,6 +29,8 @@ struct State {
     snapshots: BTreeMap<SnapshotId, Snapshot>,
     queries: BTreeMap<String, i64>,
     connections: BTreeMap<String, i64>,
+    /// The bodies, by kind and then by name.
+    documents: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +118,12 @@ impl State {
         };
         self.chunks.iter().map(stored).collect()
     }
+
+    fn documents(&self, kind: &str) -> Vec<Document> {
+        let document =
+            |(name, body): (&String, &String)| Document { kind: kind.into(), name: name.clone(), body: body.clone() };
+        self.documents.get(kind).into_iter().flatten().map(document).collect()
+    }
 }
 
 #[async_trait]
@@ -137,6 +145,10 @@ impl ReadRecords for MemoryStore {
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
         Ok(self.state().stored_chunks())
+    }
+
+    async fn documents(&self, kind: &str) -> Result<Vec<Document>> {
+        Ok(self.state().documents(kind))
     }
 }
 
@@ -200,6 +212,10 @@ impl ReadRecords for MemoryTransaction<'_> {
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
         Ok(self.state.stored_chunks())
     }
+
+    async fn documents(&self, kind: &str) -> Result<Vec<Document>> {
+        Ok(self.state.documents(kind))
+    }
 }
 
 #[async_trait]
@@ -255,6 +271,16 @@ impl Transaction for MemoryTransaction<'_> {
             Some(base) => Err(Error::damaged(base, "it was deleted while another chunk is stored against it")),
             None => Ok(before - after),
         }
+    }
+
+    async fn put_document(&mut self, document: &Document) -> Result<()> {
+        let Document { kind, name, body } = document.clone();
+        self.state.documents.entry(kind).or_default().insert(name, body);
+        Ok(())
+    }
+
+    async fn delete_document(&mut self, kind: &str, name: &str) -> Result<bool> {
+        Ok(self.state.documents.get_mut(kind).is_some_and(|of_kind| of_kind.remove(name).is_some()))
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

@@ -6,6 +6,7 @@
 //! rusqlite and not sqlx: a comparison reads some thousand small chunks one by one, and sqlx hands every
 //! row from its own thread to the caller's, which costs several times what SQLite takes to find it.
 
+mod documents;
 mod open;
 mod records;
 
@@ -20,7 +21,7 @@ use rayon::prelude::*;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::frame::{self, Dictionaries, Packer, needs_base, needs_dictionary};
-use super::{QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
@@ -219,6 +220,10 @@ impl ReadRecords for SqliteStore {
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
         self.with(|connection| records::stored_chunks(self, connection))
     }
+
+    async fn documents(&self, kind: &str) -> Result<Vec<Document>> {
+        self.with(|connection| documents::list(self, connection, kind))
+    }
 }
 
 #[async_trait]
@@ -302,6 +307,10 @@ impl ReadRecords for SqliteTransaction<'_> {
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
         self.with(|connection| records::stored_chunks(self.store, connection))
     }
+
+    async fn documents(&self, kind: &str) -> Result<Vec<Document>> {
+        self.with(|connection| documents::list(self.store, connection, kind))
+    }
 }
 
 #[async_trait]
@@ -338,6 +347,14 @@ impl Transaction for SqliteTransaction<'_> {
 
     async fn delete_chunks(&mut self, chunks: &[ChunkPrefix]) -> Result<u64> {
         self.with(|connection| records::delete_chunks(self.store, connection, chunks))
+    }
+
+    async fn put_document(&mut self, document: &Document) -> Result<()> {
+        self.with(|connection| documents::put(self.store, connection, document))
+    }
+
+    async fn delete_document(&mut self, kind: &str, name: &str) -> Result<bool> {
+        self.with(|connection| documents::delete(self.store, connection, kind, name))
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {

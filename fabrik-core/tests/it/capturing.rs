@@ -343,3 +343,69 @@ fn rows_can_be_read_by_attribute_after_a_round_trip() {
     assert_eq!(row.get("n").unwrap().to_string(), "1.50");
     assert!(row.get("absent").is_none());
 }
+
+/// Batches, and for each whether it begins the stream anew.
+#[derive(Debug)]
+struct Restarting {
+    batches: std::collections::VecDeque<(Option<fabrik_core::RowBatch>, bool)>,
+    has_started_over: bool,
+}
+
+#[async_trait::async_trait]
+impl fabrik_core::Source for Restarting {
+    async fn next_batch(&mut self) -> fabrik_core::Result<Option<fabrik_core::RowBatch>> {
+        let (batch, starts_over) = self.batches.pop_front().unwrap_or_default();
+        self.has_started_over = starts_over;
+        Ok(batch)
+    }
+
+    fn has_started_over(&mut self) -> bool {
+        std::mem::take(&mut self.has_started_over)
+    }
+
+    fn verdict(&self) -> fabrik_core::Verdict {
+        fabrik_core::Verdict::Complete
+    }
+}
+
+/// Delivers each list of rows in batches; the last may be empty, and then comes without any.
+fn restarting(deliveries: &[Vec<model::Row>], batch_rows: usize) -> Restarting {
+    let mut batches = std::collections::VecDeque::new();
+    for (i, rows) in deliveries.iter().enumerate() {
+        let of_rows = rows.chunks(batch_rows).map(|rows| {
+            let mut builder = fabrik_core::RowBatchBuilder::default();
+            to_json(rows).iter().for_each(|row| builder.push_json(row).unwrap());
+            Some(builder.take())
+        });
+        let is_last = i + 1 == deliveries.len();
+        let end = is_last.then_some(None);
+        for (j, batch) in of_rows.chain(end).enumerate() {
+            batches.push_back((batch, i > 0 && j == 0));
+        }
+    }
+    Restarting { batches, has_started_over: false }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn of_a_source_that_starts_over_the_last_delivery_alone_is_captured(
+        void in prop::collection::vec(prop::collection::vec(model::row(), 1..20), 0..3),
+        last in model::rows(20),
+        batch_rows in 1..9_usize,
+        memory_bytes in prop::sample::select(vec![0, 64 << 20]),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = MemoryStore::default();
+        let deliveries: Vec<Vec<model::Row>> = void.into_iter().chain([last.clone()]).collect();
+        let mut options = options(1);
+        (options.memory_bytes, options.spill_dir) = (memory_bytes, Some(folder.path().to_owned()));
+
+        let source = &mut restarting(&deliveries, batch_rows);
+        let found = block_on(fabrik_core::capture(&store, source, &options)).unwrap().snapshot;
+
+        let expected = capture(&MemoryStore::default(), 1, to_json(&last));
+        prop_assert_eq!(found, expected);
+    }
+}

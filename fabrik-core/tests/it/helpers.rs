@@ -9,7 +9,7 @@ use fabrik_core::store::{FaultyStore, MemoryStore, ReadChunks, SnapshotFilter, S
 #[cfg(feature = "sqlite")]
 use fabrik_core::store::{OpenMode, SqliteStore};
 use fabrik_core::{
-    CaptureOptions, Captured, Change, DiffOptions, DiffSummary, KeySpec, RowBatch, RowBatchBuilder, Snapshot,
+    CaptureOptions, Captured, Change, Coverage, DiffOptions, DiffSummary, KeySpec, RowBatch, RowBatchBuilder, Snapshot,
     SnapshotId, Source, Verdict, verify,
 };
 use uuid::Uuid;
@@ -21,6 +21,7 @@ pub(crate) use pollster::block_on;
 pub(crate) struct VecSource {
     batches: VecDeque<RowBatch>,
     verdict: Verdict,
+    coverage: Coverage,
 }
 
 impl VecSource {
@@ -29,7 +30,7 @@ impl VecSource {
     }
 
     pub(crate) fn of(batch: RowBatch) -> Self {
-        Self { batches: [batch].into(), verdict: Verdict::Complete }
+        Self { batches: [batch].into(), verdict: Verdict::Complete, coverage: Coverage::Full }
     }
 
     pub(crate) fn in_batches<S: AsRef<str>>(rows: impl IntoIterator<Item = S>, batch_rows: usize) -> Self {
@@ -42,11 +43,16 @@ impl VecSource {
             }
         }
         batches.push_back(builder.take());
-        Self { batches, verdict: Verdict::Complete }
+        Self { batches, verdict: Verdict::Complete, coverage: Coverage::Full }
     }
 
     pub(crate) fn with_verdict(mut self, verdict: Verdict) -> Self {
         self.verdict = verdict;
+        self
+    }
+
+    pub(crate) fn with_coverage(mut self, coverage: Coverage) -> Self {
+        self.coverage = coverage;
         self
     }
 }
@@ -59,6 +65,10 @@ impl Source for VecSource {
 
     fn verdict(&self) -> Verdict {
         self.verdict.clone()
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.coverage
     }
 }
 
@@ -171,6 +181,12 @@ pub(crate) fn capture_with<S: AsRef<str>>(
     rows: impl IntoIterator<Item = S>,
 ) -> Captured {
     block_on(fabrik_core::capture(store, &mut VecSource::new(rows), options)).unwrap()
+}
+
+/// Makes a verdict of being partial. The variant may grow, so it is made from its JSON form.
+pub(crate) fn partial(missing: &[&str]) -> Verdict {
+    serde_json::from_value(serde_json::json!({"status": "partial", "reason": "a shard is down", "missing": missing}))
+        .unwrap()
 }
 
 /// Captures rows as the snapshot of this number of the query `q`.

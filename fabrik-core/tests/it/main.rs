@@ -9,6 +9,7 @@ mod annotating;
 mod capturing;
 mod comparing;
 mod conformance;
+mod coverages;
 #[cfg(feature = "sqlite")]
 mod damage;
 mod faults;

@@ -194,6 +194,94 @@ pub(crate) fn compare_all(before: &[Row], after: &[Row], spec: &KeySpec) -> (Vec
     compare(before, after, spec, |_, _| false, |_| false)
 }
 
+/// Compares two lists of rows of which `lacks` tells, by side and row, what either may not show, and which hold
+/// different attributes: then only those count that both rows of a pair have.
+pub(crate) fn compare_common(
+    before: &[Row],
+    after: &[Row],
+    spec: &KeySpec,
+    lacks: impl Fn(usize, &Row) -> bool,
+) -> (Vec<(Key, Pair)>, Counts) {
+    let mut counts = Counts::default();
+    let (mut older, mut newer) = (before.to_vec(), after.to_vec());
+    counts.unchanged = cancel(&mut older, &mut newer);
+    let mut groups: BTreeMap<Key, [Vec<Row>; 2]> = BTreeMap::new();
+    for (side, rows) in [older, newer].into_iter().enumerate() {
+        rows.into_iter().for_each(|row| groups.entry(key(&row, spec)).or_default()[side].push(row));
+    }
+    let mut pairs = Vec::new();
+    for (key, [mut older, mut newer]) in groups {
+        if *spec == KeySpec::Dn && matches!(key, Key::Content(_)) {
+            counts.unkeyed += (older.len() + newer.len()) as u64;
+            continue;
+        }
+        let has = |rows: &[Row], name: &str| rows.iter().any(|row| row.contains_key(name));
+        let (had, has_now) = (older.clone(), newer.clone());
+        let common = |row: &Row| -> Row {
+            row.clone().into_iter().filter(|(name, _)| has(&had, name) && has(&has_now, name)).collect()
+        };
+        for rows in [&mut older, &mut newer] {
+            rows.sort_by_key(|row| (content(&common(row)), content(row)));
+        }
+        older.retain(|row| match newer.iter().position(|other| common(other) == common(row)) {
+            Some(found) => {
+                newer.remove(found);
+                counts.unchanged += 1;
+                false
+            }
+            None => true,
+        });
+        let [mut older, mut newer] = [older, newer].map(IntoIterator::into_iter);
+        loop {
+            let unknown = |side: usize, row: &Row, others: &[Row]| {
+                let is_alike = |other: &Row| kind(other, spec) == kind(row, spec);
+                matches!(key, Key::Content(_)) || lacks(side, row) || !others.iter().any(is_alike)
+            };
+            let pair = (older.next(), newer.next());
+            match &pair {
+                (None, None) => break,
+                (Some(older), Some(newer)) => {
+                    if differences_in_common(older, newer).is_empty() {
+                        counts.unchanged += 1;
+                        continue;
+                    }
+                    counts.changed += 1;
+                }
+                (Some(row), None) if unknown(1, row, after) => {
+                    counts.unknown += 1;
+                    continue;
+                }
+                (None, Some(row)) if unknown(0, row, before) => {
+                    counts.unknown += 1;
+                    continue;
+                }
+                (Some(_), None) => counts.removed += 1,
+                (None, Some(_)) => counts.added += 1,
+            }
+            pairs.push((key.clone(), pair));
+        }
+    }
+    (pairs, counts)
+}
+
+/// The class of a row, and which key columns have a value.
+fn kind(row: &Row, spec: &KeySpec) -> (Option<String>, Vec<bool>) {
+    let columns = match spec {
+        KeySpec::Fields(names) => {
+            names.iter().map(|name| field(row, name).is_some_and(|text| text != "null")).collect()
+        }
+        _ => vec![dn(row).is_some()],
+    };
+    (class_name(row), columns)
+}
+
+/// Names the attributes that both rows have and that differ, ascending.
+pub(crate) fn differences_in_common(before: &Row, after: &Row) -> Vec<String> {
+    let mut names = differences(before, after);
+    names.retain(|name| before.contains_key(name) && after.contains_key(name));
+    names
+}
+
 /// Names the attributes that differ, ascending.
 pub(crate) fn differences(before: &Row, after: &Row) -> Vec<String> {
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
@@ -211,6 +299,7 @@ pub(crate) struct Counts {
     pub(crate) unchanged: u64,
     pub(crate) hidden: u64,
     pub(crate) unkeyed: u64,
+    pub(crate) unknown: u64,
 }
 
 impl From<DiffSummary> for Counts {
@@ -222,6 +311,7 @@ impl From<DiffSummary> for Counts {
             unchanged: summary.unchanged,
             hidden: summary.hidden,
             unkeyed: summary.unkeyed,
+            unknown: summary.unknown,
         }
     }
 }

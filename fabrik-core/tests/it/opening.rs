@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fabrik_core::store::{OpenMode, SqliteStore, Store};
-use fabrik_core::{Error, ErrorKind};
+use fabrik_core::store::{OpenMode, ReadRecords, SqliteStore, Store};
+use fabrik_core::{Coverage, Error, ErrorKind};
 use rusqlite::Connection;
 
-use crate::helpers::{assert_sound, block_on, capture, list, read, sqlite};
+use crate::helpers::{VecSource, assert_sound, block_on, capture, list, listed, read, sqlite};
 
 /// All files of a folder with their content.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -58,13 +58,86 @@ fn a_store_can_be_closed_and_opened_again() {
     assert!(block_on(store.disk_bytes()).unwrap() > 0);
 }
 
+/// A store that a program of format 1 wrote, in a folder of its own.
+fn of_format_1() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = include_bytes!("../fixtures/format-1.db.zst");
+    fs::write(folder.path().join("fabrik.db"), zstd::decode_all(&packed[..]).unwrap()).unwrap();
+    folder
+}
+
+/// The format of a file and the text of its tables.
+fn schema(path: &Path) -> (i32, Vec<String>) {
+    let connection = Connection::open(path).unwrap();
+    let mut tables = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    let tables = tables.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    (connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap(), tables)
+}
+
+#[test]
+fn a_store_of_format_1_is_read_and_captured_into() {
+    let folder = of_format_1();
+    let path = folder.path().join("fabrik.db");
+
+    let store = SqliteStore::open(&path, OpenMode::Existing).unwrap();
+
+    let snapshots = list(&store);
+    let [changed, tenants, first] = &snapshots[..] else { panic!("{} snapshots", snapshots.len()) };
+    assert_eq!((&*changed.series.query.name, changed.pinned, changed.changes.unwrap().changed), ("BDs", true, 8));
+    assert_eq!((first.label.as_deref(), first.row_count), (Some("baseline"), 1_600));
+    assert_eq!((tenants.key.to_string().as_str(), tenants.verdict.name()), ("name", "partial"));
+    assert!(snapshots.iter().all(|snapshot| snapshot.coverage == Coverage::Full));
+    assert_eq!(read(&store, changed).len(), 1_600);
+    assert_eq!(block_on(fabrik_core::summarize(&store, first, changed)).unwrap().changed, 8);
+    assert!(block_on(store.documents("connection")).unwrap().is_empty());
+
+    let mut options = crate::helpers::options(1);
+    (options.query, options.connection) = ("BDs".into(), Some("east".into()));
+    options.captured_at = crate::helpers::day(9);
+    let mut rows = read(&store, changed);
+    rows.truncate(1_599);
+    let mut source = VecSource::new(rows).with_coverage(Coverage::ConfigOnly);
+    let captured = block_on(fabrik_core::capture(&store, &mut source, &options)).unwrap().snapshot;
+
+    assert_eq!(captured.changes.unwrap().removed, 1);
+    assert_eq!(listed(&store, captured.id), captured);
+    assert_sound(&store);
+    drop(store);
+    let again = SqliteStore::open(&path, OpenMode::Existing).unwrap();
+    assert_eq!(listed(&again, captured.id), captured);
+}
+
+#[test]
+fn a_store_that_was_brought_up_to_date_is_like_a_new_one() {
+    let (old, new) = (of_format_1(), closed());
+    let [old, new] = [old, new].map(|folder| (folder.path().join("fabrik.db"), folder));
+    assert_eq!(schema(&old.0).0, 1);
+
+    drop(SqliteStore::open(&old.0, OpenMode::Existing).unwrap());
+
+    assert_eq!(schema(&old.0), schema(&new.0));
+    assert_eq!(schema(&old.0).0, 2);
+}
+
+#[test]
+fn a_store_of_format_1_may_be_opened_many_times_at_once() {
+    let folder = of_format_1();
+    let path = folder.path().join("fabrik.db");
+
+    std::thread::scope(|threads| {
+        for _ in 0..6 {
+            threads.spawn(|| assert_eq!(list(&SqliteStore::open(&path, OpenMode::Existing).unwrap()).len(), 3));
+        }
+    });
+}
+
 #[test]
 fn a_file_of_a_newer_format_is_refused() {
     let folder = closed();
     let path = folder.path().join("fabrik.db");
-    change(&path, "PRAGMA user_version = 2");
+    change(&path, "PRAGMA user_version = 3");
 
-    assert_refused(&path, "it has format 2, and this version reads format 1");
+    assert_refused(&path, "it has format 3, and this version reads formats 1 to 2");
 }
 
 #[test]

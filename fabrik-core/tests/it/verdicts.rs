@@ -1,20 +1,16 @@
 //! What was not captured is unknown, never removed.
 
 use fabrik_core::store::MemoryStore;
-use fabrik_core::{ChangeKind, DiffOptions, DiffSummary, Snapshot, Verdict};
+use fabrik_core::{
+    ChangeKind, DiffOptions, DiffSummary, Lifecycle, Snapshot, TimelineOptions, Verdict, Window, heatmap,
+    parse_timezone, timeline,
+};
 
-use crate::helpers::{VecSource, block_on, compare, options};
+use crate::helpers::{VecSource, block_on, compare, options, partial};
 
 fn capture(store: &MemoryStore, number: u32, rows: &[&str], verdict: Verdict) -> Snapshot {
     let mut source = VecSource::new(rows).with_verdict(verdict);
     block_on(fabrik_core::capture(store, &mut source, &options(number))).unwrap().snapshot
-}
-
-fn partial(missing: &[&str]) -> Verdict {
-    // The variant may grow, so it is made from its JSON form.
-    let missing: Vec<String> = missing.iter().map(|prefix| (*prefix).to_owned()).collect();
-    serde_json::from_value(serde_json::json!({"status": "partial", "reason": "a shard is down", "missing": missing}))
-        .unwrap()
 }
 
 const MORE: [&str; 4] =
@@ -92,4 +88,70 @@ fn an_unstable_snapshot_compares_like_a_complete_one_and_warns() {
     assert_eq!((forth.removed, forth.unknown), (3, 0));
     let expected = "the newer snapshot is unstable: the controller counted 4 rows before and 5 after";
     assert_eq!(fabrik_core::warnings(&more, &less), [expected]);
+}
+
+#[test]
+fn what_is_missing_ends_at_the_boundaries_of_a_dn() {
+    let lacks = |missing: &[&str], dn: &str| partial(missing).may_lack(Some(dn));
+
+    assert!(["uni/tn-a", "uni/tn-a/BD-x", "uni/tn-a/"].iter().all(|dn| lacks(&["uni/tn-a"], dn)));
+    assert!(["uni/tn-a", "uni/tn-a/BD-x"].iter().all(|dn| lacks(&["topology", "uni/tn-a/"], dn)));
+    assert!(["uni/tn-ab", "uni/tn-", "uni", "", "x/uni/tn-a"].iter().all(|dn| !lacks(&["uni/tn-a"], dn)));
+    assert!(["uni/tn-a", "topology", ""].iter().all(|dn| lacks(&[""], dn) && lacks(&[], dn)));
+    assert!(partial(&["uni/tn-a"]).may_lack(None), "nobody knows where a row without a DN belongs");
+    assert!(!Verdict::Complete.may_lack(Some("uni/tn-a")) && !Verdict::Complete.may_lack(None));
+}
+
+#[test]
+fn a_neighbour_of_what_is_missing_is_removed_and_not_unknown() {
+    let store = MemoryStore::default();
+    let more = capture(&store, 1, &[r#"{"dn":"uni/tn-a"}"#, r#"{"dn":"uni/tn-ab"}"#], Verdict::Complete);
+    let less = capture(&store, 2, &[], partial(&["uni/tn-a"]));
+
+    let (_, forth) = compare(&store, &more, &less, DiffOptions::default());
+    let (_, back) = compare(&store, &less, &more, DiffOptions::default());
+
+    assert_eq!((forth.removed, forth.unknown), (1, 1));
+    assert_eq!((back.added, back.unknown), (1, 1));
+}
+
+#[test]
+fn a_key_that_a_partial_snapshot_may_have_missed_was_not_deleted() {
+    let store = MemoryStore::default();
+    let rows = [r#"{"dn":"uni/tn-a"}"#, r#"{"dn":"uni/tn-ab"}"#];
+    capture(&store, 1, &rows, Verdict::Complete);
+    let less = capture(&store, 2, &[], partial(&["uni/tn-a"]));
+    capture(&store, 3, &rows, Verdict::Complete);
+    let follow = |dn: &str| block_on(timeline(&store, "q", dn, &TimelineOptions::default())).unwrap();
+
+    let missed = follow("uni/tn-a");
+    let deleted = follow("uni/tn-ab");
+
+    assert_eq!(
+        missed.points.iter().map(|point| (point.present, point.unknown)).collect::<Vec<_>>(),
+        [(true, false), (false, true), (true, false)]
+    );
+    assert_eq!(missed.lifecycle, []);
+    let events = deleted.lifecycle.iter().map(|event| event.event);
+    assert_eq!(events.collect::<Vec<_>>(), [Lifecycle::Deleted, Lifecycle::Recreated]);
+    assert_eq!(deleted.lifecycle[0].snapshot_id, less.id);
+    let json = serde_json::to_value(&missed).unwrap();
+    assert_eq!((&json["points"][1]["unknown"], json["points"][0].get("unknown")), (&true.into(), None));
+}
+
+#[test]
+fn a_partial_snapshot_is_no_change_in_the_heatmap() {
+    let store = MemoryStore::default();
+    for (number, rows, verdict) in
+        [(1, &MORE[..], Verdict::Complete), (2, &MORE[..1], partial(&[])), (3, &MORE[..], Verdict::Complete)]
+    {
+        capture(&store, number, rows, verdict);
+    }
+    let zone = parse_timezone("UTC").unwrap();
+
+    let found = block_on(heatmap(&store, "q", None, &Window::default(), zone, crate::helpers::day(0))).unwrap();
+
+    let today = found.days.last().unwrap();
+    assert_eq!((today.snapshot_count, today.has_changes), (3, 0));
+    assert!(today.change_score.abs() < f64::EPSILON);
 }

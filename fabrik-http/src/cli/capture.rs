@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use fabrik_apic::{InputFormat, RecordedSource};
 use fabrik_core::time::parse_exact;
-use fabrik_core::{CaptureOptions, Captured, KeySpec, RetentionPolicy, SnapshotId, Verdict, capture, view};
+use fabrik_core::{CaptureOptions, Captured, Coverage, KeySpec, RetentionPolicy, SnapshotId, Verdict, capture, view};
 use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
@@ -128,6 +128,7 @@ fn print(captured: &Captured, format: FormatOption, out: &mut Output) -> Result<
             ("size", Some(stored)),
             ("kept", Some(kept(snapshot))),
             ("verdict", (snapshot.verdict != Verdict::Complete).then(|| describe_verdict(&snapshot.verdict))),
+            ("coverage", (snapshot.coverage != Coverage::Full).then(|| snapshot.coverage.to_string())),
         ],
     )?;
     Ok(())

@@ -7,8 +7,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use clap::{Args, ValueEnum};
 use fabrik_core::{
-    Change, ChangeKind, Comparison, DiffOptions, DiffSummary, Error, Ignore, KeySpec, Report, Snapshot, compare,
-    resolve, warnings,
+    Change, ChangeKind, ComparedCoverage, Comparison, DiffOptions, DiffSummary, Error, Ignore, KeySpec, Report,
+    Snapshot, compare, resolve, warnings,
 };
 use serde::Serialize;
 use tempfile::SpooledTempFile;
@@ -151,6 +151,7 @@ impl Compare {
 #[derive(Serialize)]
 struct LastLine<'a> {
     summary: &'a DiffSummary,
+    coverage: ComparedCoverage,
     warnings: Vec<String>,
 }
 
@@ -188,7 +189,8 @@ async fn print_lines(
         }
     }
     let summary = *comparison.summary();
-    out.json(&LastLine { summary: &summary, warnings: warnings(before, after) })?;
+    let coverage = comparison.coverage();
+    out.json(&LastLine { summary: &summary, coverage, warnings: warnings(before, after) })?;
     Ok(summary)
 }
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fabrik_core::{Result, RowBatch, Source, SourceProgress, Verdict};
+use fabrik_core::{Coverage, Result, RowBatch, Source, SourceProgress, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
+
+use super::text::{count, counted};
 
 /// A line that shows how far a command is. It vanishes when dropped, and never shows without a terminal.
 #[derive(Debug)]
@@ -42,7 +44,10 @@ fn style(template: &'static str) -> ProgressStyle {
 #[derive(Debug)]
 pub(super) struct WatchedSource<S> {
     source: S,
+    /// Rows that came since the source last started over.
     rows: u64,
+    /// Those of them that came last.
+    last_rows: u64,
     progress: Progress,
 }
 
@@ -55,7 +60,7 @@ impl<S: Source> WatchedSource<S> {
             progress.0.set_style(style("{msg} {bar:30} {bytes} of {total_bytes} at {bytes_per_sec}, {eta} left"));
         }
         progress.0.set_message("reading");
-        Self { source, rows: 0, progress }
+        Self { source, rows: 0, last_rows: 0, progress }
     }
 }
 
@@ -63,23 +68,63 @@ impl<S: Source> WatchedSource<S> {
 impl<S: Source> Source for WatchedSource<S> {
     async fn next_batch(&mut self) -> Result<Option<RowBatch>> {
         let batch = self.source.next_batch().await?;
-        self.progress.0.set_position(self.source.progress().read_bytes);
-        match &batch {
-            Some(batch) => self.rows += batch.len() as u64,
-            None => {
-                self.progress.0.set_style(style("{spinner} {msg} {elapsed}"));
-                self.progress.0.set_message(format!("storing {} rows", self.rows));
-                self.progress.0.enable_steady_tick(Duration::from_millis(100));
-            }
+        let progress = self.source.progress();
+        self.progress.0.set_position(progress.read_bytes);
+        self.last_rows = batch.as_ref().map_or(0, |batch| batch.len() as u64);
+        self.rows += self.last_rows;
+        if batch.is_some() {
+            self.progress.0.set_message(reading(&progress));
+        } else {
+            self.progress.0.set_style(style("{spinner} {msg} {elapsed}"));
+            self.progress.0.set_message(format!("storing {}", counted(self.rows, "row", "rows")));
+            self.progress.0.enable_steady_tick(Duration::from_millis(100));
         }
         Ok(batch)
+    }
+
+    fn has_started_over(&mut self) -> bool {
+        let has_started_over = self.source.has_started_over();
+        if has_started_over {
+            self.rows = self.last_rows;
+        }
+        has_started_over
     }
 
     fn verdict(&self) -> Verdict {
         self.source.verdict()
     }
 
+    fn coverage(&self) -> Coverage {
+        self.source.coverage()
+    }
+
     fn progress(&self) -> SourceProgress {
         self.source.progress()
+    }
+}
+
+/// Says how many rows and pages were read, where the source counts them.
+fn reading(progress: &SourceProgress) -> String {
+    let of = |total: Option<u64>| total.map_or_else(String::new, |total| format!(" of {}", count(total)));
+    let mut parts = Vec::new();
+    if progress.rows > 0 || progress.total_rows.is_some() {
+        parts.push(format!("{}{} rows", count(progress.rows), of(progress.total_rows)));
+    }
+    if progress.pages > 0 || progress.total_pages.is_some() {
+        parts.push(format!("{}{} pages", count(progress.pages), of(progress.total_pages)));
+    }
+    if parts.is_empty() { "reading".to_owned() } else { format!("reading: {},", parts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_source_counts_is_told() {
+        let pages = SourceProgress { rows: 12_000, total_rows: Some(30_000), pages: 4, ..SourceProgress::default() };
+
+        assert_eq!(reading(&SourceProgress { read_bytes: 7, ..SourceProgress::default() }), "reading");
+        assert_eq!(reading(&pages), format!("reading: {} of {} rows, 4 pages,", count(12_000), count(30_000)));
     }
 }

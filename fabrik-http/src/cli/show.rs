@@ -6,7 +6,7 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 use fabrik_core::store::ReadChunks;
-use fabrik_core::{Snapshot, Verdict, resolve, rows, view};
+use fabrik_core::{Coverage, Snapshot, Verdict, resolve, rows, view};
 
 use super::capture::{describe_verdict, kept};
 use super::exit::{Exit, Failure};
@@ -106,6 +106,7 @@ pub(super) fn print_head(snapshot: &Snapshot, out: &mut Output) -> std::io::Resu
             ("version", Some(snapshot.version_hash.to_string())),
             ("kept", Some(kept(snapshot))),
             ("verdict", (snapshot.verdict != Verdict::Complete).then(|| describe_verdict(&snapshot.verdict))),
+            ("coverage", (snapshot.coverage != Coverage::Full).then(|| snapshot.coverage.to_string())),
             ("label", snapshot.label.clone()),
             ("annotation", snapshot.annotation.clone()),
         ],

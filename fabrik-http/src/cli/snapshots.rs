@@ -2,7 +2,7 @@
 
 use clap::Args;
 use fabrik_core::store::{QueryHistory, SnapshotFilter};
-use fabrik_core::{ChangeSummary, Snapshot, find_query, view};
+use fabrik_core::{ChangeSummary, Coverage, Snapshot, Verdict, find_query, view};
 
 use super::exit::{Exit, Failure};
 use super::format::FormatOption;
@@ -56,7 +56,9 @@ fn connection_id(history: &QueryHistory, name: &str) -> Result<i64, Failure> {
 }
 
 fn print_table(snapshots: &[Snapshot], out: &mut Output) -> Result<(), Failure> {
-    let mut table = Table::new([
+    // Nearly always all are complete and full, and then nothing needs to be said.
+    let shows_state = snapshots.iter().any(|snapshot| !state(snapshot).is_empty());
+    let mut columns = vec![
         Column::text("SNAPSHOT"),
         Column::text("CAPTURED AT"),
         Column::number("ROWS"),
@@ -64,9 +66,13 @@ fn print_table(snapshots: &[Snapshot], out: &mut Output) -> Result<(), Failure> 
         Column::text("KEPT"),
         Column::long("LABEL"),
         Column::long("ANNOTATION"),
-    ]);
+    ];
+    if shows_state {
+        columns.insert(3, Column::text("STATE"));
+    }
+    let mut table = Table::new(columns);
     for snapshot in snapshots {
-        table.row([
+        let mut cells = vec![
             snapshot.id.to_string(),
             moment(snapshot.captured_at),
             count(snapshot.row_count),
@@ -74,9 +80,20 @@ fn print_table(snapshots: &[Snapshot], out: &mut Output) -> Result<(), Failure> 
             format!("{}{}", snapshot.retention_policy.name(), if snapshot.pinned { ", pinned" } else { "" }),
             snapshot.label.clone().unwrap_or_default(),
             snapshot.annotation.clone().unwrap_or_default(),
-        ]);
+        ];
+        if shows_state {
+            cells.insert(3, state(snapshot));
+        }
+        table.row(cells);
     }
     Ok(table.print(out)?)
+}
+
+/// Says in what a snapshot is less than complete and full: `partial, config-only`.
+fn state(snapshot: &Snapshot) -> String {
+    let verdict = (snapshot.verdict != Verdict::Complete).then(|| snapshot.verdict.name());
+    let coverage = (snapshot.coverage != Coverage::Full).then(|| snapshot.coverage.name());
+    verdict.into_iter().chain(coverage).collect::<Vec<_>>().join(", ")
 }
 
 /// Writes the counts with the signs that a comparison uses: `+1 -0 ~3`, or `=` when nothing changed.

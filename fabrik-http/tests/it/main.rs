@@ -9,6 +9,7 @@ mod demo;
 mod folder;
 mod history;
 mod kill;
+mod lacking;
 mod pipe;
 mod refusal;
 mod show;

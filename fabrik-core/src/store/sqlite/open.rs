@@ -13,10 +13,14 @@ use crate::error::{Error, Result};
 /// `FABK`: marks a SQLite file as ours, at byte 68 of its header.
 const APPLICATION_ID: i32 = 0x4641_424b;
 /// The version of the schema and of what its columns hold, at byte 60 of the header.
-pub(super) const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 
-/// Tables of format 1; `ARCHITECTURE.md` describes them.
-const SCHEMA: &str = "
+/// The statements that lead to each format from the one before it, from an empty file to format 1 on. A new file goes
+/// through all of them, so that it is the same as one that was brought up to date. `ARCHITECTURE.md` describes the
+/// tables.
+const STEPS: [&str; 2] = [FORMAT_1, FORMAT_2];
+
+const FORMAT_1: &str = "
 CREATE TABLE query (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE connection (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE snapshot (
@@ -49,6 +53,17 @@ CREATE TABLE chunk_id (id BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE dictionary (number INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL);
 ";
 
+/// What was captured before there were coverages came from answers with all attributes.
+const FORMAT_2: &str = "
+ALTER TABLE snapshot ADD COLUMN coverage TEXT NOT NULL DEFAULT 'full';
+CREATE TABLE document (
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+";
+
 /// What to do when the file is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
@@ -59,7 +74,8 @@ pub enum OpenMode {
 }
 
 impl SqliteStore {
-    /// Opens the store in the file `path`.
+    /// Opens the store in the file `path`. One of an older format is brought up to date first, all at once or not at
+    /// all; older versions of the program then no longer open it.
     ///
     /// # Errors
     ///
@@ -128,10 +144,10 @@ fn check_header(path: &Path) -> Result<()> {
 }
 
 fn check_format(path: &Path, format: i32) -> Result<()> {
-    if format == FORMAT {
+    if (1..=FORMAT).contains(&format) {
         return Ok(());
     }
-    Err(refused(path, format!("it has format {format}, and this version reads format {FORMAT}")))
+    Err(refused(path, format!("it has format {format}, and this version reads formats 1 to {FORMAT}")))
 }
 
 /// Opens one more connection to a file that has passed the checks.
@@ -150,48 +166,61 @@ pub(super) fn connect(path: &Path, mode: OpenMode) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Makes the tables in a new file and checks those of an old one.
+/// Makes the tables in a new file, brings those of an older format up to date, and checks what there is then.
 fn prepare(path: &Path, connection: &mut Connection) -> Result<()> {
-    let read = |connection: &Connection, name: &str| -> rusqlite::Result<i32> {
-        connection.pragma_query_value(None, name, |row| row.get(0))
-    };
-    let mut make = || -> rusqlite::Result<()> {
-        if read(connection, "application_id")? != 0 {
-            return Ok(());
-        }
-        // These two can only be said before the first table, and wait for writers, so never for an old file.
-        connection.execute_batch("PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL;")?;
-        // Not yet in WAL mode, so that the header is in the file itself from the first moment on.
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables == 0 {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", FORMAT)?;
-        }
-        transaction.commit()
-    };
-    make().map_err(|error| match error.sqlite_error_code() {
+    make_tables(connection).map_err(|error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseBusy) => Error::Locked {
             location: path.display().to_string(),
             holder: lock_holder(path),
             waited_seconds: WAIT.as_secs(),
         },
         Some(rusqlite::ErrorCode::DiskFull) => Error::StorageFull {
-            operation: "making a new store",
+            operation: "making the tables of a store",
             location: path.display().to_string(),
             source: Some(error.into()),
         },
         _ => refused(path, error),
     })?;
-    if read(connection, "application_id").map_err(|error| refused(path, error))? != APPLICATION_ID {
+    let read = |name| read_number(connection, name).map_err(|error| refused(path, error));
+    if read("application_id")? != APPLICATION_ID {
         return Err(refused(path, "it is a SQLite file of another program"));
     }
-    check_format(path, read(connection, "user_version").map_err(|error| refused(path, error))?)?;
+    check_format(path, read("user_version")?)?;
     connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
         .map_err(|error| refused(path, error))?;
     Ok(())
+}
+
+fn read_number(connection: &Connection, pragma: &str) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0))
+}
+
+/// Takes the steps from the format of the file to the newest, in one transaction; none for a file that is not ours.
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
+    match read_number(connection, "application_id")? {
+        // These two can only be said before the first table, and wait for writers, so never for an old file.
+        0 => connection.execute_batch("PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL;")?,
+        APPLICATION_ID if read_number(connection, "user_version")? < FORMAT => {}
+        _ => return Ok(()),
+    }
+    // A new file is not yet in WAL mode, so that the header is in the file itself from the first moment on.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    // Another process may have been faster.
+    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_ours = read_number(&transaction, "application_id")? == APPLICATION_ID;
+    if tables > 0 && !is_ours {
+        return Ok(());
+    }
+    let current = if is_ours { read_number(&transaction, "user_version")? } else { 0 };
+    for (format, step) in (1..=FORMAT).zip(STEPS) {
+        if format > current {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", format)?;
+        }
+    }
+    transaction.commit()
 }
 
 /// Says who holds the write lock, from the system's list of locks: in WAL mode it is byte 120 of the `-shm`

@@ -17,7 +17,7 @@ use crate::store::{QueryHistory, SnapshotFilter, StoredChunk};
 
 const COLUMNS: &str = "s.id, s.query, q.name, s.connection, c.name, s.captured_at, s.captured_by, s.key, s.root,
     s.version_hash, s.row_count, s.duplicate_keys, s.size_bytes, s.stored_bytes, s.retention_policy, s.pinned,
-    s.annotation, s.label, s.verdict, s.previous, s.added, s.removed, s.changed, s.unchanged";
+    s.annotation, s.label, s.verdict, s.previous, s.added, s.removed, s.changed, s.unchanged, s.coverage";
 const TABLES: &str = "snapshot s LEFT JOIN query q ON q.id = s.query LEFT JOIN connection c ON c.id = s.connection";
 
 pub(super) fn queries(store: &SqliteStore, sqlite: &Sqlite) -> Result<Vec<QueryHistory>> {
@@ -137,6 +137,7 @@ fn read_snapshot(id: SnapshotId, row: &Row<'_>) -> std::result::Result<Snapshot,
         annotation: row.get(16)?,
         label: row.get(17)?,
         verdict: serde_json::from_str(&text(18)?)?,
+        coverage: text(24)?.parse()?,
         changes: changes.transpose()?,
     })
 }
@@ -161,7 +162,8 @@ pub(super) fn put_snapshot(store: &SqliteStore, sqlite: &Sqlite, snapshot: &Snap
     sqlite
         .prepare_cached(
             "INSERT OR REPLACE INTO snapshot VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+              ?23)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -187,6 +189,7 @@ pub(super) fn put_snapshot(store: &SqliteStore, sqlite: &Sqlite, snapshot: &Snap
                 changes.map(|changes| changes.removed),
                 changes.map(|changes| changes.changed),
                 changes.map(|changes| changes.unchanged),
+                snapshot.coverage.name(),
             ])
         })
         .map_err(store.failed("storing a record"))?;

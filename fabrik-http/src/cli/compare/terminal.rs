@@ -39,7 +39,7 @@ pub(super) fn describe(summary: &DiffSummary, paint: Paint) -> String {
     for (number, what) in [
         (summary.hidden, "hidden"),
         (summary.unkeyed, "without a DN"),
-        (summary.unknown, "unknown, as a side is partial"),
+        (summary.unknown, "unknown, as a side may just not show them"),
     ] {
         if number > 0 {
             parts.push(format!("{} {what}", count(number)));
