@@ -25,6 +25,8 @@ mod edit;
 mod events;
 mod fault;
 mod mutation;
+#[cfg(feature = "simulator")]
+mod objects;
 mod random;
 mod source;
 mod state;
@@ -44,6 +46,11 @@ use events::History;
 use random::Random;
 use state::State;
 use world::World;
+
+#[cfg(feature = "simulator")]
+pub(crate) use random::mix;
+#[cfg(feature = "simulator")]
+pub(crate) use text::{OFFSET_HOURS, write_time};
 
 pub use source::DemoSource;
 pub use story::{Chapter, Story, story};
@@ -176,6 +183,10 @@ impl DemoFabric {
     ///
     /// A moment that is not later than the present counts as one millisecond after it; that is so for events, too.
     pub fn advance(&mut self, to: DateTime<Utc>, churn: &Churn) -> Step {
+        self.advance_with_ids(to, churn).0
+    }
+
+    pub(crate) fn advance_with_ids(&mut self, to: DateTime<Utc>, churn: &Churn) -> (Step, edit::StepIds) {
         let mut edit = begin_edit!(self, to);
 
         // An event may have brought some of them back.
@@ -204,7 +215,7 @@ impl DemoFabric {
             *serial += 1;
         }
         self.gone.extend(removed);
-        edit.finish()
+        edit.finish_with_ids()
     }
 }
 

@@ -51,7 +51,7 @@ fn first_separator(balanced: &str) -> Option<usize> {
     })
 }
 
-fn is_balanced(dn: &str) -> bool {
+pub(crate) fn is_balanced(dn: &str) -> bool {
     let mut depth = 0_usize;
     for byte in dn.bytes() {
         match byte {
@@ -105,6 +105,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_text_is_cut_and_its_parent_is_a_part_of_it(dn in any::<String>()) {
+            prop_assert_eq!(split(&dn).collect::<Vec<_>>().join("/"), dn.clone());
+            let parent = parent(&dn);
+            prop_assert!(parent.is_none_or(|parent| dn[parent.len()..].starts_with('/')));
+            prop_assert_eq!(parent.is_none(), split(&dn).count() == 1);
+        }
+
         #[test]
         fn joining_what_was_split_gives_the_dn(dn in "[a-c/\\[\\]-]{0,40}") {
             prop_assert_eq!(split(&dn).collect::<Vec<_>>().join("/"), dn);

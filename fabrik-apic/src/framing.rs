@@ -3,7 +3,7 @@
 //! Only as much is understood of the JSON as it takes to find where a row ends; what is between the
 //! rows is checked in full. Memory holds a block and the row that was cut off at its end.
 
-mod document;
+pub(crate) mod document;
 mod lines;
 mod value;
 
@@ -216,11 +216,11 @@ impl Scanner {
 
 /// What is wrong at a place in the text.
 #[derive(Debug)]
-struct Problem {
-    at: usize,
-    text: String,
+pub(crate) struct Problem {
+    pub(crate) at: usize,
+    pub(crate) text: String,
     /// Whether it concerns the row after the last one found, or what stands between rows.
-    is_in_next_row: bool,
+    pub(crate) is_in_next_row: bool,
 }
 
 impl Problem {

@@ -10,16 +10,37 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod client;
+mod connection;
 pub mod demo;
 pub mod dn;
+mod error;
+mod filter;
 mod format;
 mod framing;
 mod input;
+mod live;
+mod naming;
 mod object;
 mod origin;
+mod query;
 mod recorded;
 mod rows;
+pub mod saved;
+mod secret;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 mod table;
+mod vault;
 
+pub use client::{Client, Controller};
+pub use connection::{ConnectionOptions, Credentials, RetryPolicy, SavedConnection, Verification};
+pub use error::{ApicError, ApicResult};
+pub use filter::{Filter, FilterError, Property};
 pub use format::InputFormat;
+pub use live::{Learned, LiveOptions, LiveSource, Way};
+pub use query::{ApicQuery, QueryTarget};
 pub use recorded::RecordedSource;
+pub use secret::Secret;
+pub use vault::{SecretKey, Vault};

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use fabrik_core::{Error, Result, RowBatch, RowBatchBuilder, Verdict};
+use fabrik_core::{Result, RowBatch, RowBatchBuilder, Verdict};
 use rayon::prelude::*;
 
 use crate::framing::{Block, RowSplitter};
-use crate::object;
+use crate::object::{self, ObjectProblem};
 use crate::origin::Origin;
 
 /// How much text makes a batch. Fewer bytes cost more per row, more take longer to reach all cores.
@@ -52,7 +52,14 @@ impl JsonRows {
         let Self { splitter, origin, builders, .. } = self;
         let parse = || -> Vec<Result<RowBatch>> {
             let work = slices.into_par_iter().zip(builders.par_iter_mut());
-            work.map(|(slice, builder)| parse_slice(&block, slice, kind, builder, origin)).collect()
+            work.map(|(slice, builder)| {
+                let rows = &block.rows[slice.clone()];
+                parse_rows(&block.text, rows, kind, builder).map_err(|fault| {
+                    let row = block.first_row + (slice.start + fault.place) as u64;
+                    origin.row_error(row, block.offset + fault.at as u64, fault.problem)
+                })
+            })
+            .collect()
         };
         let (next, batches) = rayon::join(|| splitter.next_block(), parse);
         self.next = Some(next);
@@ -93,7 +100,7 @@ fn kind_of(block: &Block) -> RowKind {
 }
 
 /// Cuts the rows of a block into runs of about [`BATCH_TEXT_BYTES`].
-fn slice_rows(rows: &[Range<usize>]) -> Vec<Range<usize>> {
+pub(crate) fn slice_rows(rows: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut slices = Vec::new();
     let mut first = 0;
     for (i, row) in rows.iter().enumerate() {
@@ -105,26 +112,33 @@ fn slice_rows(rows: &[Range<usize>]) -> Vec<Range<usize>> {
     slices
 }
 
-fn parse_slice(
-    block: &Block,
-    slice: Range<usize>,
+/// What is wrong with a row.
+#[derive(Debug)]
+pub(crate) struct RowFault {
+    /// Its place among the rows that were given, counted from 0.
+    pub(crate) place: usize,
+    /// Where the fault is in the text, in bytes.
+    pub(crate) at: usize,
+    pub(crate) problem: ObjectProblem,
+}
+
+/// Parses the rows at these places in `text`; between them is only ASCII.
+///
+/// When it fails, the rows before the fault are in the builder or lost.
+pub(crate) fn parse_rows(
+    text: &[u8],
+    rows: &[Range<usize>],
     kind: RowKind,
     builder: &mut RowBatchBuilder,
-    origin: &Origin,
-) -> Result<RowBatch> {
-    let rows = &block.rows[slice.clone()];
+) -> std::result::Result<RowBatch, RowFault> {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(RowBatch::default()) };
-    let fail = |place: usize, at: usize, problem: String| -> Error {
-        let row = block.first_row + (slice.start + place) as u64;
-        origin.row_error(row, block.offset + at as u64, problem)
-    };
 
     // Once over the whole slice is faster than row by row.
     let start = first.start;
-    let text = std::str::from_utf8(&block.text[start..last.end]).map_err(|error| {
+    let text = std::str::from_utf8(&text[start..last.end]).map_err(|error| {
         let at = start + error.valid_up_to();
         let place = rows.partition_point(|row| row.end <= at);
-        fail(place, at, "it is not valid UTF-8".to_owned())
+        RowFault { place, at, problem: ObjectProblem::Invalid("it is not valid UTF-8".to_owned()) }
     })?;
     let row_text = |row: &Range<usize>| &text[row.start - start..row.end - start];
 
@@ -138,33 +152,31 @@ fn parse_slice(
         });
         parsed = push_rows(builder, kind, repaired);
     }
-    parsed.map_err(|RowProblem { place, text }| {
-        let (problem, within) = locate(&text, row_text(&rows[place]));
-        fail(place, rows[place].start + within, problem)
+    parsed.map_err(|(place, problem)| match problem {
+        ObjectProblem::Invalid(problem) => {
+            let (problem, within) = locate(&problem, row_text(&rows[place]));
+            RowFault { place, at: rows[place].start + within, problem: ObjectProblem::Invalid(problem) }
+        }
+        problem => RowFault { place, at: rows[place].start, problem },
     })?;
     Ok(builder.take())
 }
 
-/// What is wrong with the row at `place` among those that were parsed.
-struct RowProblem {
-    place: usize,
-    text: String,
-}
-
+/// Adds rows; fails with the place of the first that cannot be read.
 fn push_rows<'a>(
     builder: &mut RowBatchBuilder,
     kind: RowKind,
     rows: impl Iterator<Item = Cow<'a, str>>,
-) -> std::result::Result<(), RowProblem> {
+) -> std::result::Result<(), (usize, ObjectProblem)> {
     for (place, text) in rows.enumerate() {
         let pushed = match kind {
             RowKind::Object => object::push_object(builder, &text),
             RowKind::Flat if object::is_object(&text) => {
-                Err("it is an APIC object; expected a flat row like the first".to_owned())
+                Err(ObjectProblem::Invalid("it is an APIC object; expected a flat row like the first".to_owned()))
             }
-            RowKind::Flat => builder.push_json(&text).map_err(|problem| problem.to_string()),
+            RowKind::Flat => builder.push_json(&text).map_err(|problem| ObjectProblem::Invalid(problem.to_string())),
         };
-        pushed.map_err(|text| RowProblem { place, text })?;
+        pushed.map_err(|problem| (place, problem))?;
     }
     Ok(())
 }

@@ -96,7 +96,12 @@ impl CaptureOptions {
     }
 }
 
-fn check_name(field: &'static str, name: &str) -> Result<()> {
+/// Refuses what cannot be the name of a query or connection; `field` says in the error which of them it is.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when it is empty, too long or has control characters.
+pub fn check_name(field: &'static str, name: &str) -> Result<()> {
     let fits = !name.trim().is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.contains(char::is_control);
     if fits { Ok(()) } else { Err(Error::invalid(field, name, format!("a name of 1 to {MAX_NAME_CHARS} characters"))) }
 }

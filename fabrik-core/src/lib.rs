@@ -84,7 +84,9 @@ mod verify;
 pub mod view;
 
 pub use annotate::{Annotate, annotate};
-pub use capture::{CaptureOptions, Captured, MAX_ANNOTATION_CHARS, MAX_LABEL_CHARS, MAX_NAME_CHARS, capture};
+pub use capture::{
+    CaptureOptions, Captured, MAX_ANNOTATION_CHARS, MAX_LABEL_CHARS, MAX_NAME_CHARS, capture, check_name,
+};
 pub use chunk::NewChunk;
 pub use diff::{
     Change, ChangeKind, ComparedCoverage, Comparison, DiffOptions, DiffSummary, FieldChange, Ignore, Report, compare,

@@ -22,6 +22,16 @@ pub(super) struct Edit<'a> {
     touched: Vec<u32>,
 }
 
+/// The objects of a [`Step`] by their numbers.
+#[cfg_attr(not(feature = "simulator"), expect(dead_code, reason = "only the simulator asks for the numbers"))]
+#[derive(Debug)]
+pub(crate) struct StepIds {
+    pub(crate) added: Vec<u32>,
+    pub(crate) removed: Vec<u32>,
+    pub(crate) changed: Vec<u32>,
+    pub(crate) touched: Vec<u32>,
+}
+
 impl<'a> Edit<'a> {
     /// Starts a step whose changes happen after `since_ms` and not after `until_ms`, which is later.
     pub(super) fn new(state: &'a mut State, random: &'a mut Random, since_ms: i64, until_ms: i64) -> Self {
@@ -95,22 +105,30 @@ impl<'a> Edit<'a> {
 
     /// Ends the step.
     pub(super) fn finish(self) -> Step {
+        self.finish_with_ids().0
+    }
+
+    /// Ends the step and tells the numbers of its objects besides.
+    pub(super) fn finish_with_ids(self) -> (Step, StepIds) {
         let objects = &self.state.objects;
         if !self.removed.is_empty() {
             self.state.live.retain(|&id| objects[id as usize].live);
         }
         self.state.live.extend(&self.added);
-        let dns = |ids: &mut dyn Iterator<Item = u32>| {
-            let mut dns: Vec<String> = ids.map(|id| self.state.dn(id)).collect();
+        let changed: Vec<u32> = self.changed.into_iter().collect();
+        let dns = |ids: &[u32]| {
+            let mut dns: Vec<String> = ids.iter().map(|&id| self.state.dn(id)).collect();
             dns.sort_unstable();
             dns
         };
-        Step {
-            added: dns(&mut self.added.iter().copied()),
-            removed: dns(&mut self.removed.iter().copied()),
-            changed: dns(&mut self.changed.iter().copied()),
-            touched: dns(&mut self.touched.iter().copied()),
-        }
+        let step = Step {
+            added: dns(&self.added),
+            removed: dns(&self.removed),
+            changed: dns(&changed),
+            touched: dns(&self.touched),
+        };
+        let ids = StepIds { added: self.added, removed: self.removed, changed, touched: self.touched };
+        (step, ids)
     }
 
     fn moment(&mut self) -> i64 {

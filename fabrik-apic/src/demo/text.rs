@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike, Timelike};
 /// Ports of a leaf switch that hosts connect to.
 pub(super) const PORTS: u32 = 48;
 /// The display time zone of the controller; a modTs shows it as a numeric offset.
-const OFFSET_HOURS: i64 = 2;
+pub(crate) const OFFSET_HOURS: i64 = 2;
 
 /// Appends to a `String`, which cannot fail.
 macro_rules! put {
@@ -16,7 +16,7 @@ macro_rules! put {
 pub(super) use put;
 
 /// Writes a moment the way an APIC does: milliseconds and a numeric offset.
-pub(super) fn write_time(ms: i64, out: &mut String) {
+pub(crate) fn write_time(ms: i64, out: &mut String) {
     // Only a start at the far end of chrono's range has no text; the word is the one for "no moment".
     let Some(at) = DateTime::from_timestamp_millis(ms + OFFSET_HOURS * 3_600_000) else {
         out.push_str("never");

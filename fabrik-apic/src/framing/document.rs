@@ -10,7 +10,7 @@ use super::{Problem, kind_of_value};
 
 /// Reads the document around the rows, in a text that grows.
 #[derive(Debug)]
-pub(super) struct DocumentScanner {
+pub(crate) struct DocumentScanner {
     expect: Expect,
     value: Option<(Token, ValueEnd)>,
     value_start: usize,
@@ -51,7 +51,7 @@ enum Token {
 }
 
 impl DocumentScanner {
-    pub(super) fn new(is_envelope: bool) -> Self {
+    pub(crate) fn new(is_envelope: bool) -> Self {
         Self {
             expect: Expect::Opening,
             value: None,
@@ -63,7 +63,7 @@ impl DocumentScanner {
     }
 
     /// Adds the rows that end in `text` to `rows`.
-    pub(super) fn scan(&mut self, text: &[u8], rows: &mut Vec<Range<usize>>) -> Result<(), Problem> {
+    pub(crate) fn scan(&mut self, text: &[u8], rows: &mut Vec<Range<usize>>) -> Result<(), Problem> {
         while self.at < text.len() {
             if let Some((token, end)) = &mut self.value {
                 let Some(value_end) = end.find(text, self.at) else {
@@ -88,7 +88,7 @@ impl DocumentScanner {
     }
 
     /// Says what is missing when the text ends here.
-    pub(super) fn finish(&self) -> Result<(), Problem> {
+    pub(crate) fn finish(&self) -> Result<(), Problem> {
         match &self.value {
             Some((Token::Row, _)) => {
                 return Err(Problem::in_next_row(self.value_start, "the input ends in the middle of it"));
@@ -108,8 +108,13 @@ impl DocumentScanner {
         Ok(())
     }
 
+    /// Returns whether more was to come.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.value.is_some() || self.expect != Expect::Nothing
+    }
+
     /// Returns the number of objects that the controller announced.
-    pub(super) fn total_count(&self) -> Option<u64> {
+    pub(crate) fn total_count(&self) -> Option<u64> {
         self.members.total_count
     }
 

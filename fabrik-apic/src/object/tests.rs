@@ -5,7 +5,7 @@ use super::*;
 /// Returns the rows of one object as JSON texts.
 fn unfold(text: &str) -> Result<Vec<String>, String> {
     let mut rows = RowBatchBuilder::default();
-    push_object(&mut rows, text)?;
+    push_object(&mut rows, text).map_err(|problem| problem.to_string())?;
     let batch = rows.take();
     Ok(batch.iter().map(|row| serde_json::to_string(&row).unwrap()).collect())
 }

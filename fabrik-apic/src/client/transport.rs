@@ -1,0 +1,110 @@
+//! HTTP to one address: certificates, proxies and what goes wrong on the way.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use reqwest::{Certificate, Method, RequestBuilder, redirect};
+use url::{Host, Url};
+
+use crate::connection::{ConnectionOptions, Verification};
+use crate::error::{ApicError, ApicResult};
+
+/// How long a connection may take to be made.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Sends requests to the address of a controller.
+#[derive(Debug)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    base: Url,
+}
+
+impl Transport {
+    pub(super) fn new(options: &ConnectionOptions) -> ApicResult<Self> {
+        let base = options.parsed_url()?;
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            // A controller never sends elsewhere; following would hand the session to somebody else.
+            .redirect(redirect::Policy::none())
+            .tls_backend_rustls();
+        // Proxies of the environment are for what lies beyond this machine.
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        builder = match &options.verification {
+            Verification::System => builder,
+            Verification::Authority(pem) => {
+                let certificates = Certificate::from_pem_bundle(pem.as_bytes()).ok().filter(|all| !all.is_empty());
+                let refused = || ApicError::invalid("ca_file", first_line(pem), "certificates in PEM form");
+                builder.tls_certs_only(certificates.ok_or_else(refused)?)
+            }
+            Verification::Off => builder.tls_danger_accept_invalid_certs(true),
+        };
+        let http = builder.build().map_err(|error| explain("preparing the connection", error))?;
+        Ok(Self { http, base })
+    }
+
+    /// Starts the request for a path with its options.
+    pub(super) fn get(&self, path: &str) -> ApicResult<RequestBuilder> {
+        self.request(Method::GET, path)
+    }
+
+    /// Starts a login or logout, the only requests that are not readings.
+    pub(super) fn post_session(&self, path: &'static str, body: String) -> ApicResult<RequestBuilder> {
+        Ok(self.request(Method::POST, path)?.header("Content-Type", "application/json").body(body))
+    }
+
+    fn request(&self, method: Method, path: &str) -> ApicResult<RequestBuilder> {
+        let url = self.base.join(path);
+        let url = url.map_err(|error| ApicError::invalid("path", path, format!("a path of a URL ({error})")))?;
+        Ok(self.http.request(method, url))
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or("")
+}
+
+/// Says in our words why a request got no answer.
+pub(super) fn explain(path: &str, error: reqwest::Error) -> ApicError {
+    // The address is told by whoever reports the error, and only once.
+    let error = error.without_url();
+    if is_untrusted(&error) {
+        return ApicError::Untrusted { source: Box::new(error) };
+    }
+    let problem = if error.is_connect() || error.is_timeout() {
+        "there is no connection to the controller"
+    } else if error.is_decode() || error.is_body() {
+        "the connection was cut before the answer was complete"
+    } else {
+        "the request failed"
+    };
+    ApicError::Unreachable { path: path.to_owned(), problem: problem.to_owned(), source: Box::new(error) }
+}
+
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        // An I/O error names the cause of what it wraps as its own, and so hides the error in between.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let rustls = error.downcast_ref::<rustls::Error>().or_else(|| wrapped?.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(_)) = rustls {
+            return true;
+        }
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    false
+}
