@@ -1,19 +1,24 @@
 //! The command line: parse, call the engine, print.
 
 mod annotate;
+mod apic_sim;
 mod capture;
 mod cleanup;
 mod compare;
+mod connections;
 mod demo;
 mod dns;
 mod exit;
 mod fields;
 mod format;
 mod heatmap;
+mod keys;
+mod live;
 mod output;
 mod place;
 mod progress;
 mod queries;
+mod query;
 mod session;
 mod show;
 mod snapshots;
@@ -75,6 +80,8 @@ enum Command {
     Heatmap(heatmap::Heatmap),
     Dns(dns::Dns),
     Queries(queries::Queries),
+    Query(query::QueryCommand),
+    Connections(connections::Connections),
     Snapshots(snapshots::Snapshots),
     Show(show::Show),
     Annotate(annotate::Annotate),
@@ -82,6 +89,7 @@ enum Command {
     Verify(verify::Verify),
     Stats(stats::Stats),
     Demo(demo::Demo),
+    ApicSim(apic_sim::ApicSim),
 }
 
 impl Command {
@@ -93,6 +101,8 @@ impl Command {
             Self::Heatmap(command) => command.run(session).await,
             Self::Dns(command) => command.run(session).await,
             Self::Queries(command) => command.run(session).await,
+            Self::Query(command) => command.run(session).await,
+            Self::Connections(command) => command.run(session).await,
             Self::Snapshots(command) => command.run(session).await,
             Self::Show(command) => command.run(session).await,
             Self::Annotate(command) => command.run(session).await,
@@ -100,6 +110,7 @@ impl Command {
             Self::Verify(command) => command.run(session).await,
             Self::Stats(command) => command.run(session).await,
             Self::Demo(command) => command.run(session).await,
+            Self::ApicSim(command) => command.run(session).await,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! `fabrik capture`: rows become a snapshot.
 
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use fabrik_apic::saved::{self, LiveCapture};
 use fabrik_apic::{InputFormat, RecordedSource};
 use fabrik_core::time::parse_exact;
 use fabrik_core::{CaptureOptions, Captured, Coverage, KeySpec, RetentionPolicy, SnapshotId, Verdict, capture, view};
@@ -12,24 +14,35 @@ use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::format::FormatOption;
+use super::keys;
+use super::live::{self, Asked};
 use super::output::{Ink, Output};
 use super::progress::WatchedSource;
 use super::session::Session;
 use super::table::print_facts;
 use super::text::{bytes, count, counted, moment};
 
-/// Store the rows of a file or of standard input as a new snapshot.
+/// Store the rows of a file, or of a controller's answer, as a new snapshot.
 #[derive(Debug, Args)]
 pub(super) struct Capture {
     /// The query that the rows answer: snapshots of one name follow one another.
     #[arg(long, value_name = "NAME")]
     query: String,
-    /// The fabric they come from, where several are kept apart.
+    /// The controller to ask, see `fabrik connections`; with --from, the fabric that the file came from, where
+    /// several are kept apart. [default: the only one]
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
+    /// Let the query ask something else from now on.
+    #[arg(long)]
+    replace_query: bool,
+    /// How many objects to ask for at a time. [default: 5000, or 100 when others are nested below them]
+    #[arg(long, value_name = "N")]
+    page_size: Option<NonZeroU64>,
     /// The file to read, or - for standard input: an APIC answer, NDJSON, a JSON array or CSV, also compressed
     /// with gzip or zstd.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["class", "path", "filter", "attributes", "replace_query", "page_size"])]
     from: Option<PathBuf>,
     /// When the rows were read, with a zone: 2026-01-15T10:30:00Z. [default: now]
     #[arg(long, value_name = "TIME", value_parser = |text: &str| parse_exact("at", text))]
@@ -55,11 +68,53 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) async fn run(&self, session: &mut Session) -> Result<Exit, Failure> {
+        match &self.from {
+            Some(file) => self.run_recorded(file, session).await,
+            None => self.run_live(session).await,
+        }
+    }
+
+    async fn run_recorded(&self, file: &Path, session: &mut Session) -> Result<Exit, Failure> {
         let options = self.options(session.now)?;
-        let mut source = WatchedSource::new(self.source()?);
+        let mut source = WatchedSource::new(self.recorded(file)?);
         let store = session.open_or_create()?;
         let captured = capture(&*store, &mut source, &options).await?;
         drop(source);
+        print(&captured, self.format, &mut session.out)?;
+        Ok(Exit::Done)
+    }
+
+    async fn run_live(&self, session: &mut Session) -> Result<Exit, Failure> {
+        let mut options = self.options(session.now)?;
+        let asked = self.asked.query()?;
+        let store = session.open();
+        if asked.is_none() && self.connection.is_none() {
+            let has_connections = match &store {
+                Ok(store) => !saved::connections(&**store).await?.is_empty(),
+                Err(_) => false,
+            };
+            if !has_connections {
+                let sentence = "nothing to read: name a file with `--from`, or save a connection to a controller with \
+                                `fabrik connections add`";
+                return Err(Failure::Usage(sentence.to_owned()));
+            }
+        }
+        let store = store?;
+        let connection = saved::connection(&*store, self.connection.as_deref()).await?;
+        live::warn_about(&connection);
+        let vault = keys::vault()?;
+        let mut prepared =
+            LiveCapture::prepare(&*store, &vault, &connection, &self.query, asked, self.replace_query).await?;
+        prepared.options.page_size = self.page_size.map(NonZeroU64::get);
+        options.connection = Some(connection.name);
+        let runtime = live::runtime()?;
+        let mut source = WatchedSource::new(prepared.start(runtime.handle())?);
+        let captured = capture(&*store, &mut source, &options).await;
+        let learned = source.into_inner().learned();
+        // A session that is not ended here ends by itself soon.
+        let _ = runtime.block_on(prepared.client.logout());
+        let captured = captured?;
+        prepared.remember(&*store, learned).await?;
         print(&captured, self.format, &mut session.out)?;
         Ok(Exit::Done)
     }
@@ -76,16 +131,11 @@ impl Capture {
         Ok(options)
     }
 
-    fn source(&self) -> Result<RecordedSource, Failure> {
-        match self.from.as_deref() {
-            None => {
-                Err(Failure::Usage("`--from` is missing: name the file with the rows, or - for standard input".into()))
-            }
-            Some(file) if file == Path::new("-") => {
-                Ok(RecordedSource::from_reader("standard input", Box::new(io::stdin()), self.input_format)?)
-            }
-            Some(file) => Ok(RecordedSource::open(file, self.input_format)?),
+    fn recorded(&self, file: &Path) -> Result<RecordedSource, Failure> {
+        if file == Path::new("-") {
+            return Ok(RecordedSource::from_reader("standard input", Box::new(io::stdin()), self.input_format)?);
         }
+        Ok(RecordedSource::open(file, self.input_format)?)
     }
 }
 

@@ -62,6 +62,11 @@ impl<S: Source> WatchedSource<S> {
         progress.0.set_message("reading");
         Self { source, rows: 0, last_rows: 0, progress }
     }
+
+    /// Returns the source, and ends the display.
+    pub(super) fn into_inner(self) -> S {
+        self.source
+    }
 }
 
 #[async_trait]

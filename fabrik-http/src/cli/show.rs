@@ -1,6 +1,6 @@
 //! `fabrik show`: one snapshot with its rows.
 
-mod columns;
+pub(super) mod columns;
 
 use std::io::Write;
 

@@ -59,9 +59,12 @@ impl Folder {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fabrik"));
         command.args(arguments).current_dir(self.0.path());
-        for variable in ["FABRIK_STORE", "NO_COLOR", "LOGNAME"] {
+        for variable in
+            ["FABRIK_STORE", "FABRIK_SECRET_KEY", "FABRIK_SECRET_KEY_FILE", "XDG_CONFIG_HOME", "NO_COLOR", "LOGNAME"]
+        {
             command.env_remove(variable);
         }
+        command.env("HOME", self.0.path());
         command.env("USER", "mara").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -1,6 +1,7 @@
 //! The command as its users run it: arguments in, output and exit codes out.
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
+mod apic_sim;
 mod capture;
 mod cleanup;
 mod compare;
@@ -10,6 +11,7 @@ mod folder;
 mod history;
 mod kill;
 mod lacking;
+mod live;
 mod pipe;
 mod refusal;
 mod show;

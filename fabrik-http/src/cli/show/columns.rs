@@ -68,9 +68,7 @@ pub(super) async fn print_first_rows(
         return Ok(());
     }
     writeln!(out)?;
-    let mut names = BTreeSet::new();
-    first.iter().for_each(|row| add_names(row, &mut names));
-    print_table(&first, &in_order(names), out)?;
+    print_rows(&first, out)?;
     if snapshot.row_count > first.len() as u64 {
         let more = format!(
             "… {} more rows: `fabrik show {} --format ndjson` prints all, in full",
@@ -81,6 +79,13 @@ pub(super) async fn print_first_rows(
         writeln!(out, "{more}")?;
     }
     Ok(())
+}
+
+/// Prints rows as a table with as many columns as fit.
+pub(in crate::cli) fn print_rows(rows: &[Row], out: &mut Output) -> Result<(), Failure> {
+    let mut names = BTreeSet::new();
+    rows.iter().for_each(|row| add_names(row, &mut names));
+    print_table(rows, &in_order(names), out)
 }
 
 fn print_table(rows: &[Row], names: &[String], out: &mut Output) -> Result<(), Failure> {
