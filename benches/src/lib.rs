@@ -30,7 +30,7 @@ pub use check::{Checks, check_history, check_retention, check_same_rows_in_anoth
 pub use history::{History, QUERY, capture_file};
 pub use manifest::{Counts, KnownStep, Manifest, Probe, Probes, SnapshotFile, digest};
 pub use measure::{Timed, measure_history, median, peak_bytes, timed};
-pub use program::{Run, run_with_peak};
+pub use program::{Run, find_fabrik, run_with_peak};
 pub use random::Random;
 pub use report::{Figure, Report, bytes, duration};
 

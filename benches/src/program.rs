@@ -1,7 +1,7 @@
 //! Whole programs: how long they run and how much memory they take.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +38,22 @@ impl Run {
         }
         Ok(Self { wall, stdout: output.stdout })
     }
+}
+
+/// Returns the `fabrik` command: the one that was named, else that beside the program that runs.
+///
+/// # Errors
+///
+/// When it is not there.
+pub fn find_fabrik(named: Option<&Path>) -> Result<PathBuf> {
+    let program = match named {
+        Some(program) => program.to_owned(),
+        None => std::env::current_exe()?.with_file_name(format!("fabrik{}", std::env::consts::EXE_SUFFIX)),
+    };
+    if !program.exists() {
+        return Err(format!("{}: there is no such file; build it with --release first", program.display()).into());
+    }
+    Ok(program)
 }
 
 /// Runs a program to its end and returns the most memory it held, in bytes.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use fabrik_benches::{
-    Checks, Counts, Figure, Manifest, QUERY, Report, Result, Run, Timed, baseline, median, run_with_peak,
+    Checks, Counts, Figure, Manifest, QUERY, Report, Result, Run, Timed, baseline, find_fabrik, median, run_with_peak,
 };
 use serde_json::Value;
 
@@ -38,13 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<Checks> {
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => std::env::current_exe()?.with_file_name(format!("fabrik{}", std::env::consts::EXE_SUFFIX)),
-    };
-    if !program.exists() {
-        return Err(format!("{}: there is no such file; build it with --release first", program.display()).into());
-    }
+    let program = find_fabrik(options.program.as_deref())?;
     let (mut checks, mut times, mut peaks) = (Checks::default(), Report::default(), Report::default());
     for dir in &options.dirs {
         Measured { options, program: &program, checks: &mut checks, times: &mut times, peaks: &mut peaks }.run(dir)?;

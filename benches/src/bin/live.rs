@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::Parser;
-use fabrik_benches::{Checks, Figure, Report, Result, Run, median, run_with_peak};
+use fabrik_benches::{Checks, Figure, Report, Result, Run, find_fabrik, median, run_with_peak};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -25,10 +25,10 @@ struct Options {
     #[arg(long, env = "FABRIK_BIN", value_name = "FILE")]
     program: Option<PathBuf>,
     /// How many objects the simulated fabric has, of all classes.
-    #[arg(long, default_value_t = 500_000)]
+    #[arg(long, default_value_t = 950_000)]
     objects: u64,
     /// The class that is captured.
-    #[arg(long, default_value = "fvRsPathAtt")]
+    #[arg(long, default_value = "fvCEp")]
     class: String,
     /// How often to measure.
     #[arg(long, default_value_t = 3)]
@@ -43,13 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<Checks> {
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => std::env::current_exe()?.with_file_name(format!("fabrik{}", std::env::consts::EXE_SUFFIX)),
-    };
-    if !program.exists() {
-        return Err(format!("{}: there is no such file; build it with --release first", program.display()).into());
-    }
+    let program = find_fabrik(options.program.as_deref())?;
     let controller = Controller::start(&program, options.objects)?;
     let scratch = tempfile::tempdir()?;
     let captures = Captures { program: &program, url: &controller.url, class: &options.class, scratch: &scratch };
