@@ -23,8 +23,6 @@ pub(crate) struct Page {
     pub(crate) total_count: u64,
     /// How many objects are in this answer, not counting those below them.
     pub(crate) n_objects: u64,
-    /// The DN of the first object.
-    pub(crate) first_dn: Option<String>,
     /// The DN of the last object.
     pub(crate) last_dn: Option<String>,
 }
@@ -87,7 +85,6 @@ pub(crate) fn parse_page(bytes: &[u8], builders: &mut Vec<RowBatchBuilder>) -> R
         batches,
         total_count,
         n_objects: objects.len() as u64,
-        first_dn: objects.first().and_then(|object| dn_at(bytes, object)),
         last_dn: objects.last().and_then(|object| dn_at(bytes, object)),
     })
 }

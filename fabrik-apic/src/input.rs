@@ -12,6 +12,11 @@ const HEAD_BYTES: u64 = 64 << 10;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Of a Zstandard frame: <https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1>.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// In the first header of a tar archive: <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>.
+const TAR_MAGIC: &[u8] = b"ustar";
+const TAR_MAGIC_AT: usize = 257;
+/// Of a zip archive, and of one without members.
+pub(crate) const ZIP_MAGICS: [[u8; 4]; 2] = [*b"PK\x03\x04", *b"PK\x05\x06"];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A readable input whose beginning is known.
@@ -30,7 +35,7 @@ impl Input {
     ///
     /// What is read from `reader` is counted in `read_bytes`, before decompression.
     pub(crate) fn open(reader: Box<dyn Read + Send>, read_bytes: Arc<AtomicU64>) -> io::Result<Self> {
-        let mut reader = Counted { reader, read_bytes };
+        let mut reader = Counted::new(reader, read_bytes);
         let mut magic = Vec::new();
         (&mut reader).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
         let is_gzip = magic.starts_with(&GZIP_MAGIC);
@@ -55,6 +60,16 @@ impl Input {
         Ok(Self { head, is_whole, skipped_bytes, rest })
     }
 
+    /// Returns whether it begins like an archive of files.
+    pub(crate) fn begins_an_archive(&self) -> bool {
+        self.begins_a_tar() || ZIP_MAGICS.iter().any(|magic| self.head.starts_with(magic))
+    }
+
+    /// Returns whether it begins like a tar archive.
+    pub(crate) fn begins_a_tar(&self) -> bool {
+        self.head.get(TAR_MAGIC_AT..).is_some_and(|text| text.starts_with(TAR_MAGIC))
+    }
+
     /// Returns the text from its beginning.
     pub(crate) fn into_reader(self) -> Box<dyn Read + Send> {
         Box::new(Cursor::new(self.head).chain(self.rest))
@@ -67,9 +82,17 @@ impl fmt::Debug for Input {
     }
 }
 
-struct Counted<R> {
+/// Counts what is read.
+#[derive(Debug)]
+pub(crate) struct Counted<R> {
     reader: R,
     read_bytes: Arc<AtomicU64>,
+}
+
+impl<R> Counted<R> {
+    pub(crate) fn new(reader: R, read_bytes: Arc<AtomicU64>) -> Self {
+        Self { reader, read_bytes }
+    }
 }
 
 impl<R: Read> Read for Counted<R> {

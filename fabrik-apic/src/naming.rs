@@ -43,6 +43,11 @@ impl Naming {
     }
 }
 
+/// Returns whether the class alone tells an object's DN.
+pub(crate) fn is_root(class: &str) -> bool {
+    class == ROOT_CLASS || ROOTS.contains(&class)
+}
+
 /// How the relative names of a class are written, such as `subnet-[{ip}]`.
 #[derive(Debug)]
 pub(crate) struct RnFormat {

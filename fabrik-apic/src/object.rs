@@ -17,7 +17,7 @@ pub(crate) use problem::{ControllerError, ObjectProblem};
 use json::{Members, Object, read_attributes, read_object};
 
 /// How deep objects may nest. The deepest known class lies about twenty levels below its root.
-const MAX_LEVELS: usize = 100;
+pub(crate) const MAX_LEVELS: usize = 100;
 /// The class under which the controller reports that it cannot answer.
 pub(crate) const ERROR_CLASS: &str = "error";
 /// What holds the objects of an answer; some tools write it as if it were an object itself.

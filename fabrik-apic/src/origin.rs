@@ -15,6 +15,11 @@ impl Origin {
         Self(name.into().into())
     }
 
+    /// Names a file within this one.
+    pub(crate) fn member(&self, name: &str) -> Self {
+        Self(format!("{}: {name}", self.0).into())
+    }
+
     /// Reports that the input is not what was expected.
     pub(crate) fn error(&self, problem: impl Into<String>) -> Error {
         Error::Source { origin: self.0.to_string(), problem: problem.into(), source: None }

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use fabrik_core::{Result, RowBatch, RowBatchBuilder, Verdict};
+use fabrik_core::{Result, RowBatch, RowBatchBuilder};
 use rayon::prelude::*;
 
+use crate::framing::tree::Part;
 use crate::framing::{Block, RowSplitter};
 use crate::object::{self, ObjectProblem};
 use crate::origin::Origin;
+use crate::unfold::Unfolder;
 
 /// How much text makes a batch. Fewer bytes cost more per row, more take longer to reach all cores.
 const BATCH_TEXT_BYTES: usize = 512 << 10;
@@ -23,7 +25,7 @@ pub(crate) enum RowKind {
     Flat,
 }
 
-/// Reads the rows of a JSON array, an APIC answer or lines of JSON.
+/// Reads the rows of a JSON array, an APIC answer, lines of JSON or trees of objects.
 #[derive(Debug)]
 pub(crate) struct JsonRows {
     splitter: RowSplitter,
@@ -33,12 +35,14 @@ pub(crate) struct JsonRows {
     next: Option<Result<Option<Block>>>,
     /// One for each slice of a block; they keep what they learned of the attribute names.
     builders: Vec<RowBatchBuilder>,
+    /// For objects that cannot be read side by side.
+    unfolder: Unfolder,
 }
 
 impl JsonRows {
     /// `kind` is for inputs that can have rows of one kind only.
-    pub(crate) fn new(splitter: RowSplitter, origin: Origin, kind: Option<RowKind>) -> Self {
-        Self { splitter, origin, kind, next: None, builders: Vec::new() }
+    pub(crate) fn new(splitter: RowSplitter, origin: Origin, kind: Option<RowKind>, unfolder: Unfolder) -> Self {
+        Self { splitter, origin, kind, next: None, builders: Vec::new(), unfolder }
     }
 
     /// Adds the next batches to `ready`, none of them empty; returns false after the last row.
@@ -46,11 +50,16 @@ impl JsonRows {
         let next = self.next.take().unwrap_or_else(|| self.splitter.next_block());
         let Some(block) = next? else { return Ok(false) };
         let kind = *self.kind.get_or_insert_with(|| kind_of(&block));
-        let slices = slice_rows(&block.rows);
-        self.builders.resize_with(slices.len().max(self.builders.len()), RowBatchBuilder::default);
+        let is_plain = block.parts.is_empty() && (kind == RowKind::Flat || self.unfolder.is_plain());
+        let slices = if is_plain { slice_rows(&block.rows) } else { Vec::new() };
+        self.builders.resize_with(slices.len().max(self.builders.len()).max(1), RowBatchBuilder::default);
 
-        let Self { splitter, origin, builders, .. } = self;
+        let Self { splitter, origin, builders, unfolder, .. } = self;
         let parse = || -> Vec<Result<RowBatch>> {
+            if !is_plain {
+                let rows = &mut builders[0];
+                return vec![unfold(&block, kind, unfolder, rows, origin).map(|()| rows.take())];
+            }
             let work = slices.into_par_iter().zip(builders.par_iter_mut());
             work.map(|(slice, builder)| {
                 let rows = &block.rows[slice.clone()];
@@ -73,25 +82,91 @@ impl JsonRows {
         Ok(true)
     }
 
-    /// Judges, after the last row, whether all that was announced has come.
-    pub(crate) fn verdict(&self) -> Result<Verdict> {
-        let n_rows = self.splitter.n_rows();
-        match self.splitter.total_count() {
-            None => Ok(Verdict::Complete),
-            Some(announced) if announced == n_rows => Ok(Verdict::Complete),
-            Some(announced) if n_rows == 0 => Err(self.origin.error(format!(
-                "the controller announced {announced} objects and sent none, as it does when it is busy"
-            ))),
-            Some(announced) => Ok(Verdict::Partial {
-                reason: format!("the controller announced {announced} objects, the input has {n_rows}"),
-                expected_rows: Some(announced),
-                missing: Vec::new(),
-            }),
-        }
+    /// Returns, after the last row, how many there were and were announced, and what read the objects.
+    pub(crate) fn finish(self) -> (RowCount, Unfolder) {
+        let count = RowCount { n_rows: self.splitter.n_rows(), announced: self.splitter.total_count() };
+        (count, self.unfolder)
     }
 }
 
+/// How many rows an input has and should have, not counting what is nested below them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowCount {
+    pub(crate) n_rows: u64,
+    pub(crate) announced: Option<u64>,
+}
+
+/// Reads a count as the controller writes one: digits and nothing else.
+pub(crate) fn parse_count(text: &str) -> Option<u64> {
+    Some(text).filter(|digits| !digits.starts_with('+')).and_then(|digits| digits.parse().ok())
+}
+
+/// Reads the rows of a block one after the other: objects that are given in parts, or that need one another.
+fn unfold(
+    block: &Block,
+    kind: RowKind,
+    unfolder: &mut Unfolder,
+    rows: &mut RowBatchBuilder,
+    origin: &Origin,
+) -> Result<()> {
+    let fail = |row: u64, range: &Range<usize>, problem: ObjectProblem| {
+        let text = std::str::from_utf8(&block.text[range.clone()]).unwrap_or_default();
+        let (problem, within) = locate(&problem.to_string(), text);
+        origin.row_error(row, block.offset + (range.start + within) as u64, problem)
+    };
+    let utf8 = |row: u64, range: &Range<usize>| {
+        std::str::from_utf8(&block.text[range.clone()]).map_err(|error| {
+            let at = block.offset + (range.start + error.valid_up_to()) as u64;
+            origin.row_error(row, at, "it is not valid UTF-8")
+        })
+    };
+    for (row, range) in (block.first_row..).zip(&block.rows) {
+        unfolder.add_whole(rows, utf8(row, range)?).map_err(|problem| fail(row, range, problem))?;
+    }
+    // A block has parts of one object only.
+    let row = block.first_row;
+    for part in &block.parts {
+        let place = part.start()..part.start();
+        if kind == RowKind::Flat {
+            let problem = "it is an APIC object; expected a flat row like the first".to_owned();
+            return Err(fail(row, &place, ObjectProblem::Invalid(problem)));
+        }
+        let class_of = |range: &Range<usize>| -> Result<Cow<'_, str>> {
+            serde_json::from_str::<Text<'_>>(utf8(row, range)?)
+                .map(|Text(class)| class)
+                .map_err(|error| fail(row, range, ObjectProblem::Invalid(error.to_string())))
+        };
+        match part {
+            Part::Object { class, attributes } => {
+                let class = class_of(class)?;
+                let added = unfolder.begin(rows, &class, utf8(row, attributes)?);
+                added.map_err(|problem| fail(row, attributes, problem))?;
+            }
+            Part::Root { class } => {
+                unfolder.begin_root(&class_of(class)?).map_err(|problem| fail(row, &place, problem))?;
+            }
+            Part::RootAttributes(attributes) => {
+                let added = unfolder.add_root_attributes(rows, utf8(row, attributes)?);
+                added.map_err(|problem| fail(row, attributes, problem))?;
+            }
+            Part::Whole(range) => {
+                let added = unfolder.add_whole(rows, utf8(row, range)?);
+                added.map_err(|problem| fail(row, range, problem))?;
+            }
+            Part::End => unfolder.end(rows).map_err(|problem| fail(row, &place, problem))?,
+        }
+    }
+    Ok(())
+}
+
+/// A JSON string, borrowed unless it holds an escape.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 fn kind_of(block: &Block) -> RowKind {
+    if !block.parts.is_empty() {
+        return RowKind::Object;
+    }
     let first = block.rows.first().and_then(|row| std::str::from_utf8(&block.text[row.clone()]).ok());
     let is_object = first.is_some_and(|text| {
         object::is_object(text) || object::repair_escapes(text).is_some_and(|repaired| object::is_object(&repaired))

@@ -7,10 +7,10 @@ use csv::{ReaderBuilder, StringRecord};
 use fabrik_core::{Error, Result, RowBatch, RowBatchBuilder, Value};
 
 use crate::framing::MAX_ROW_TEXT_BYTES;
+use crate::guard::{READ_BYTES, RowTooLong, is_too_long};
 use crate::origin::Origin;
 
 const BATCH_BYTES: usize = 512 << 10;
-const READ_BYTES: usize = 64 << 10;
 /// Stands behind the text as a row of its own. If it is found inside a field instead, a quote is open there.
 const END_MARK: &str = "\n\u{1}\u{2}end of table\u{3}\u{4}\n";
 
@@ -113,7 +113,7 @@ impl TableRows {
         let line = error.position().map_or(0, csv::Position::line);
         match error.into_kind() {
             csv::ErrorKind::Io(error) => match error.get_ref() {
-                Some(cause) if cause.is::<RowTooLong>() => self.origin.error(format!("row {row}: {cause}")),
+                Some(cause) if is_too_long(&error) => self.origin.error(format!("row {row}: {cause}")),
                 _ => self.origin.io_error(format!("reading failed at row {row}"), error),
             },
             csv::ErrorKind::Utf8 { .. } => {
@@ -156,10 +156,6 @@ impl Read for GuardedReader {
         Ok(n)
     }
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("it is longer than {} MiB", MAX_ROW_TEXT_BYTES >> 20)]
-struct RowTooLong;
 
 #[cfg(test)]
 mod tests;

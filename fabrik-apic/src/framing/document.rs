@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 
 use super::value::ValueEnd;
 use super::{Problem, kind_of_value};
+use crate::rows::parse_count;
 
 /// Reads the document around the rows, in a text that grows.
 #[derive(Debug)]
@@ -108,6 +109,17 @@ impl DocumentScanner {
         Ok(())
     }
 
+    /// Returns whether the value under way is a row.
+    pub(super) fn is_in_row(&self) -> bool {
+        matches!(self.value, Some((Token::Row, _)))
+    }
+
+    /// Goes on at `at`, where the row under way ends.
+    pub(super) fn end_row(&mut self, at: usize) {
+        self.value = None;
+        self.at = at;
+    }
+
     /// Returns whether more was to come.
     pub(crate) fn is_cut_off(&self) -> bool {
         self.value.is_some() || self.expect != Expect::Nothing
@@ -194,8 +206,7 @@ impl DocumentScanner {
         }
         if name == "totalCount" {
             let digits = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
-            let count = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'));
-            let count = count.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
+            let count = std::str::from_utf8(digits).ok().and_then(parse_count).ok_or_else(|| {
                 let found: String = String::from_utf8_lossy(text).chars().take(120).collect();
                 Problem::at(self.value_start, format!("\"totalCount\" is {found}; expected a number"))
             })?;

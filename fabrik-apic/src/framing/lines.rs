@@ -46,6 +46,12 @@ impl LineScanner {
         }
     }
 
+    /// Goes on at `at`, where a row ends; its line may have no other.
+    pub(super) fn go_on_at(&mut self, at: usize) {
+        self.line_start = at;
+        self.at = at;
+    }
+
     /// Returns where the text begins that is needed again.
     pub(super) fn unfinished_from(&self) -> usize {
         self.line_start

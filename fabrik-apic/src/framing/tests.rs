@@ -6,7 +6,11 @@ use super::*;
 
 fn splitter(text: &[u8], container: Container, block_bytes: usize) -> RowSplitter {
     let reader = Box::new(Cursor::new(text.to_vec()));
-    RowSplitter::new(reader, 0, container, Origin::new("here"), block_bytes)
+    RowSplitter::new(reader, 0, container, Origin::new("here"), sizes(block_bytes))
+}
+
+fn sizes(block_bytes: usize) -> Sizes {
+    Sizes { block_bytes, streamed_row_bytes: STREAMED_ROW_BYTES }
 }
 
 /// Returns the texts of all rows, each checked to stand where its block says.
@@ -128,7 +132,7 @@ fn row_longer_than_the_limit_is_refused_before_its_end_is_seen() {
     for (beginning, container) in [("[{},{\"a\":\"", Container::Array), ("{}\n{\"a\":\"", Container::Lines)] {
         let endless = std::io::repeat(b'x').take(1 << 40);
         let reader = Box::new(Cursor::new(beginning.as_bytes()).chain(endless));
-        let mut splitter = RowSplitter::new(reader, 0, container, Origin::new("here"), 4 << 20);
+        let mut splitter = RowSplitter::new(reader, 0, container, Origin::new("here"), sizes(4 << 20));
 
         assert_eq!(splitter.next_block().unwrap().unwrap().rows.len(), 1);
         let error = splitter.next_block().unwrap_err().to_string();
@@ -142,7 +146,7 @@ fn row_longer_than_the_limit_is_refused_before_its_end_is_seen() {
 fn white_space_without_end_is_not_kept() {
     let blanks = std::io::repeat(b'\n').take(64 << 20);
     let reader = Box::new(Cursor::new(b"[").chain(blanks).chain(Cursor::new(b"{}]")));
-    let mut splitter = RowSplitter::new(reader, 0, Container::Array, Origin::new("here"), 1 << 20);
+    let mut splitter = RowSplitter::new(reader, 0, Container::Array, Origin::new("here"), sizes(1 << 20));
 
     let block = splitter.next_block().unwrap().unwrap();
 

@@ -74,6 +74,11 @@ impl ValueEnd {
     }
 }
 
+/// Returns whether a text is one value with nothing but blanks behind it.
+pub(crate) fn ends_with_its_value(text: &[u8]) -> bool {
+    ValueEnd::default().find(text, 0).is_some_and(|end| text[end..].trim_ascii().is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -49,6 +49,16 @@ impl<'a> KnownAttributes<'a> {
     }
 }
 
+impl KnownAttributes<'static> {
+    /// As [`KnownAttributes::note`], for a value that does not last.
+    pub(crate) fn note_copy(&mut self, name: &str, value: &str, format: Option<&RnFormat>) {
+        self.has_values |= !value.is_empty();
+        if matches!(name, "dn" | "rn") || format.is_some_and(|format| format.position(name).is_some()) {
+            self.note(name, Known::Text(Cow::Owned(value.to_owned())), format);
+        }
+    }
+}
+
 /// An attribute as far as it is known.
 #[derive(Debug, Default)]
 pub(crate) enum Known<'a> {

@@ -14,7 +14,8 @@ fn read_blocks(
     block_bytes: usize,
 ) -> Result<(Vec<String>, Verdict)> {
     let reader = Box::new(Cursor::new(text.into()));
-    drain(RecordedSource::start(Origin::new("here"), reader, None, format, block_bytes)?)
+    let sizes = Sizes { block_bytes, streamed_row_bytes: STREAMED_ROW_BYTES };
+    drain(RecordedSource::start(Origin::new("here"), reader, None, format, sizes)?)
 }
 
 fn read(text: impl Into<Vec<u8>>) -> Result<(Vec<String>, Verdict)> {
@@ -274,11 +275,9 @@ fn file_that_cannot_be_opened_is_named() {
     use std::error::Error as _;
 
     let missing = RecordedSource::open(Path::new("no/such.json"), None).unwrap_err();
-    let directory = RecordedSource::open(Path::new(env!("CARGO_MANIFEST_DIR")), None).unwrap_err();
 
     assert_eq!(missing.to_string(), "no/such.json cannot be captured: it cannot be opened");
     assert!(missing.source().is_some());
-    assert!(directory.to_string().ends_with("expected a file, found a directory"));
 }
 
 #[test]
@@ -347,6 +346,39 @@ proptest! {
             let (read, verdict) = read_blocks(text, None, block_bytes).unwrap();
             prop_assert_eq!(read, expected);
             prop_assert_eq!(verdict, Verdict::Complete);
+        }
+    }
+
+    #[test]
+    fn object_that_is_read_in_parts_gives_the_same_rows(
+        trees in crate::testing::trees(),
+        children_first in any::<bool>(),
+        block_bytes in 1..64_usize,
+        streamed_row_bytes in 1..200_usize,
+    ) {
+        let objects: Vec<String> = trees.iter().map(|tree| tree.to_json(children_first)).collect();
+        let answer = crate::testing::Tree::answer_json(&trees, children_first);
+        let lines: Vec<String> = objects.iter().map(|object| object.replace('\n', " ")).collect();
+        for (text, format) in
+            [(answer, None), (format!("[{}]", objects.join(",")), None), (lines.join("\n"), Some(InputFormat::Ndjson))]
+        {
+            if text.is_empty() {
+                continue;
+            }
+            let whole = read_blocks(text.clone(), format, BLOCK_BYTES);
+            let reader = Box::new(Cursor::new(text));
+            let sizes = Sizes { block_bytes, streamed_row_bytes };
+            let source = RecordedSource::start(Origin::new("here"), reader, None, format, sizes);
+
+            let in_parts = source.and_then(drain);
+
+            // A root whose attributes come last becomes a row last.
+            let sorted = |read: Result<(Vec<String>, Verdict)>| {
+                let (mut rows, verdict) = read.unwrap();
+                rows.sort();
+                (rows, verdict)
+            };
+            prop_assert_eq!(sorted(in_parts), sorted(whole));
         }
     }
 

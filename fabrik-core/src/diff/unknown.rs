@@ -26,10 +26,12 @@ pub struct ComparedCoverage {
 }
 
 impl ComparedCoverage {
-    /// Takes the coverages of two snapshots.
+    /// Takes the coverages of two snapshots. One without rows leaves nothing out, so it covers what the other does.
     #[must_use]
     pub fn of(before: &Snapshot, after: &Snapshot) -> Self {
-        Self { older: before.coverage, newer: after.coverage }
+        let older = if before.row_count == 0 { after.coverage } else { before.coverage };
+        let newer = if after.row_count == 0 { older } else { after.coverage };
+        Self { older, newer }
     }
 
     /// Returns whether the two differ.

@@ -73,6 +73,8 @@ proptest! {
     ) {
         left.0.take_out(&mut before);
         left.1.take_out(&mut after);
+        // A side without rows leaves nothing out.
+        prop_assume!(!before.is_empty() && !after.is_empty());
         let store = MemoryStore::default();
         let stored = [&stored.0, if stored.2 { &stored.0 } else { &stored.1 }];
         let older = take(&store, 1, stored[0], &before, coverages[0], &left.0);
@@ -239,6 +241,19 @@ fn a_comparison_says_what_it_could_compare() {
     assert_eq!(same["coverage"], serde_json::json!({"older": "config-only", "newer": "config-only"}));
     assert!(warnings(&config, &config).is_empty() && !ComparedCoverage::of(&config, &config).differs());
     assert_eq!(serde_json::to_value(view::snapshot(&config)).unwrap()["coverage"], "config-only");
+}
+
+#[test]
+fn a_side_without_rows_leaves_nothing_out() {
+    let store = MemoryStore::default();
+    let rows = [r#"{"className":"fvBD","dn":"uni/tn-a/BD-b","name":"b"}"#];
+    let some = capture(&store, 1, CONFIG, &rows);
+    let none = capture::<&str>(&store, 2, FULL, &[]);
+
+    let [gone, come] = both_ways(&store, &some, &none);
+
+    assert_eq!((gone.removed, gone.unknown, come.added, come.unknown), (1, 0, 1, 0));
+    assert!(warnings(&some, &none).is_empty());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use fabrik_apic::saved::{self, LiveCapture};
-use fabrik_apic::{InputFormat, RecordedSource};
+use fabrik_apic::{InputFormat, InputMember, RecordedSource};
 use fabrik_core::time::parse_exact;
 use fabrik_core::{CaptureOptions, Captured, Coverage, KeySpec, RetentionPolicy, SnapshotId, Verdict, capture, view};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use super::output::{Ink, Output};
 use super::progress::WatchedSource;
 use super::session::Session;
 use super::table::print_facts;
-use super::text::{bytes, count, counted, moment};
+use super::text::{bytes, count, counted, moment, visible};
 
 /// Store the rows of a file, or of a controller's answer, as a new snapshot.
 #[derive(Debug, Args)]
@@ -40,9 +40,10 @@ pub(super) struct Capture {
     /// How many objects to ask for at a time. [default: 5000, or 100 when others are nested below them]
     #[arg(long, value_name = "N")]
     page_size: Option<NonZeroU64>,
-    /// The file to read, or - for standard input: an APIC answer, NDJSON, a JSON array or CSV, also compressed
-    /// with gzip or zstd.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["class", "path", "filter", "attributes", "replace_query", "page_size"])]
+    /// The file or folder to read, or - for standard input: APIC answers as JSON or XML, what moquery prints, a
+    /// configuration export, NDJSON, a JSON array or CSV, also compressed with gzip or zstd, or many of them in a
+    /// folder, zip or tar archive.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["class", "path", "filter", "attributes", "replace_query", "page_size"])]
     from: Option<PathBuf>,
     /// When the rows were read, with a zone: 2026-01-15T10:30:00Z. [default: now]
     #[arg(long, value_name = "TIME", value_parser = |text: &str| parse_exact("at", text))]
@@ -59,9 +60,13 @@ pub(super) struct Capture {
     /// What identifies a row: auto (its DN, else all of it), dn, hash, or columns joined by commas.
     #[arg(long, default_value = "auto")]
     key: KeySpec,
-    /// The format of the input, where it should not be recognised: apic, ndjson, json or csv.
-    #[arg(long, value_name = "FORMAT")]
+    /// The format of the input, where it should not be recognised: apic, ndjson, json, csv, xml, moquery,
+    /// config-export or archive.
+    #[arg(long, value_name = "FORMAT", requires = "from")]
     input_format: Option<InputFormat>,
+    /// Which attributes the rows have, where they should not be judged by it: full, config-only or naming-only.
+    #[arg(long, value_name = "COVERAGE", requires = "from")]
+    coverage: Option<Coverage>,
     #[command(flatten)]
     format: FormatOption,
 }
@@ -79,8 +84,8 @@ impl Capture {
         let mut source = WatchedSource::new(self.recorded(file)?);
         let store = session.open_or_create()?;
         let captured = capture(&*store, &mut source, &options).await?;
-        drop(source);
-        print(&captured, self.format, &mut session.out)?;
+        let files = describe_members(source.into_inner().members());
+        print(&captured, files, self.format, &mut session.out)?;
         Ok(Exit::Done)
     }
 
@@ -115,7 +120,7 @@ impl Capture {
         let _ = runtime.block_on(prepared.client.logout());
         let captured = captured?;
         prepared.remember(&*store, learned).await?;
-        print(&captured, self.format, &mut session.out)?;
+        print(&captured, None, self.format, &mut session.out)?;
         Ok(Exit::Done)
     }
 
@@ -131,11 +136,16 @@ impl Capture {
         Ok(options)
     }
 
-    fn recorded(&self, file: &Path) -> Result<RecordedSource, Failure> {
-        if file == Path::new("-") {
-            return Ok(RecordedSource::from_reader("standard input", Box::new(io::stdin()), self.input_format)?);
-        }
-        Ok(RecordedSource::open(file, self.input_format)?)
+    fn recorded(&self, path: &Path) -> Result<RecordedSource, Failure> {
+        let source = if path == Path::new("-") {
+            RecordedSource::from_reader("standard input", Box::new(io::stdin()), self.input_format)?
+        } else {
+            RecordedSource::open(path, self.input_format)?
+        };
+        Ok(match self.coverage {
+            Some(coverage) => source.with_coverage(coverage),
+            None => source,
+        })
     }
 }
 
@@ -149,7 +159,24 @@ pub(super) fn capture_options(query: &str, captured_at: DateTime<Utc>) -> Captur
     options
 }
 
-fn print(captured: &Captured, format: FormatOption, out: &mut Output) -> Result<(), Failure> {
+/// Says how many files were read and which were passed over; `None` where there was but one.
+fn describe_members(members: &[InputMember]) -> Option<String> {
+    const MOST_NAMED: usize = 5;
+    let skipped: Vec<&InputMember> = members.iter().filter(|member| member.skipped.is_some()).collect();
+    let n_read = (members.len() - skipped.len()) as u64;
+    let mut text = match members {
+        [] => return None,
+        _ => format!("{} read", counted(n_read, "file", "files")),
+    };
+    if !skipped.is_empty() {
+        let named: Vec<String> = skipped.iter().take(MOST_NAMED).map(|member| visible(&member.name).into()).collect();
+        let more = if skipped.len() > MOST_NAMED { " …" } else { "" };
+        text.push_str(&format!(", {} passed over: {}{more}", count(skipped.len() as u64), named.join(", ")));
+    }
+    Some(text)
+}
+
+fn print(captured: &Captured, files: Option<String>, format: FormatOption, out: &mut Output) -> Result<(), Failure> {
     if !format.is_table(out) {
         return Ok(out.json(&view::captured(captured))?);
     }
@@ -167,7 +194,7 @@ fn print(captured: &Captured, format: FormatOption, out: &mut Output) -> Result<
         )),
         _ => None,
     };
-    let heading = out.paint.with(Ink::Bold, &super::text::visible(&snapshot.series.query.name));
+    let heading = out.paint.with(Ink::Bold, &visible(&snapshot.series.query.name));
     writeln!(out, "captured {heading}: {}", counted(snapshot.row_count, "row", "rows"))?;
     print_facts(
         out,
@@ -177,6 +204,7 @@ fn print(captured: &Captured, format: FormatOption, out: &mut Output) -> Result<
             ("changes", changes),
             ("size", Some(stored)),
             ("kept", Some(kept(snapshot))),
+            ("files", files),
             ("verdict", (snapshot.verdict != Verdict::Complete).then(|| describe_verdict(&snapshot.verdict))),
             ("coverage", (snapshot.coverage != Coverage::Full).then(|| snapshot.coverage.to_string())),
         ],

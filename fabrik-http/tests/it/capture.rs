@@ -66,6 +66,65 @@ fn every_format_gives_the_same_rows() {
 }
 
 #[test]
+fn objects_are_the_same_in_every_form() {
+    let folder = Folder::new();
+    folder.write("json", answer(&[("app", "no"), ("db", "yes")]));
+    folder.write(
+        "xml",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><imdata totalCount=\"2\">\
+         <fvBD dn=\"uni/tn-blue/BD-db\" name=\"db\" arpFlood=\"yes\"/>\
+         <fvBD dn=\"uni/tn-blue/BD-app\" name=\"app\" arpFlood=\"no\"/></imdata>",
+    );
+    folder.write(
+        "moquery",
+        "Total Objects shown: 2\n\n# fv.BD\nname     : app\narpFlood : no\ndn       : uni/tn-blue/BD-app\n\n\
+         # fv.BD\nname     : db\narpFlood : yes\ndn       : uni/tn-blue/BD-db\n\n",
+    );
+    std::fs::create_dir(folder.path("folder")).unwrap();
+    folder.write("folder/README.md", "collected by hand");
+    folder.write("folder/1.json", answer(&[("db", "yes")]));
+    folder.write("folder/2.json", answer(&[("app", "no")]));
+
+    let hashes = ["json", "xml", "moquery", "folder"]
+        .map(|path| folder.json(&["capture", "--query", path, "--from", path])["version_hash"].clone());
+
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+}
+
+#[test]
+fn configuration_export_gets_its_names() {
+    let folder = Folder::new();
+    let export = r#"{"polUni":{"attributes":{},"children":[{"fvTenant":{"attributes":{"name":"blue"},"children":[
+        {"fvBD":{"attributes":{"name":"app","arpFlood":"no"}}},{"xyThing":{"attributes":{"name":"x"}}}]}}]}}"#;
+    folder.write("ce2_daily-2026_1.json", export);
+
+    let run = folder.run(&["capture", "--query", "q", "--from", "ce2_daily-2026_1.json", "--format", "table"]).done();
+    let rows = folder.run(&["show", "q@latest"]).done().stdout;
+
+    assert!(run.stdout.contains("coverage     config-only"), "{}", run.stdout);
+    assert!(run.stdout.contains("partial: 1 row has no DN") && run.stdout.contains("xyThing (1)"), "{}", run.stdout);
+    assert!(rows.contains("uni/tn-blue/BD-app"), "{rows}");
+}
+
+#[test]
+fn table_says_which_files_were_read() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("folder")).unwrap();
+    folder.write("folder/README.md", "collected by hand");
+    folder.write("folder/fvBD.json", answer(&[("db", "yes")]));
+
+    let text = |coverage: &[&str]| {
+        let arguments = [&["capture", "--query", "q", "--from", "folder", "--format", "table"], coverage].concat();
+        folder.run(&arguments).done().stdout
+    };
+
+    assert!(text(&[]).contains("files        1 file read, 1 passed over: README.md\n"), "{}", text(&[]));
+    assert!(text(&[]).contains("coverage     config-only\n"));
+    assert!(text(&["--coverage", "naming-only"]).contains("coverage     naming-only\n"));
+    assert!(!text(&["--coverage", "full"]).contains("coverage"));
+}
+
+#[test]
 fn empty_result_is_a_snapshot_of_no_rows() {
     let folder = Folder::with_captures(&[&answer(&[("app", "no")]), &answer(&[])]);
 

@@ -28,6 +28,15 @@ fn bad_rows_are_refused() {
         ("deep nesting", deep.as_bytes(), &["row 1", "100"]),
         ("member twice", br#"[{"dn":"a","x":1,"x":2}]"#, &["row 1", "\"x\""]),
         ("value too long", long.as_bytes(), &["row 1"]),
+        (
+            "XML cut off",
+            b"<imdata totalCount=\"1\"><fvBD dn=\"a\">",
+            &["line 1", "the input ends inside 2 open elements"],
+        ),
+        ("XML with a document type", b"<?xml version=\"1.0\"?><!DOCTYPE x><imdata/>", &["document type"]),
+        ("web page", b"<html><hr><center>Cisco APIC</center></html>", &["HTML page"]),
+        ("APIC error in XML", b"<imdata><error code=\"403\" text=\"Token was invalid\"/></imdata>", &["403", "Token"]),
+        ("zip archive", b"PK\x03\x04", &["zip archive"]),
     ];
     let folder = folder();
     let before = folder.contents();
@@ -51,7 +60,11 @@ fn bad_arguments_are_wrong_usage() {
         (&["capture", "--query", "q", "--from", "-", "--at", "2999-01-01T00:00:00Z"], &["at", "2999-01-01", "future"]),
         (&["capture", "--query", "q", "--from", "-", "--retention", "9d"], &["retention", "9d", "30d"]),
         (&["capture", "--query", "q", "--from", "-", "--key", "dn,dn"], &["key", "dn,dn"]),
-        (&["capture", "--query", "q", "--from", "-", "--input-format", "xml"], &["format", "xml", "ndjson"]),
+        (
+            &["capture", "--query", "q", "--from", "-", "--input-format", "yaml"],
+            &["format", "yaml", "ndjson", "config-export"],
+        ),
+        (&["capture", "--query", "q", "--from", "-", "--coverage", "some"], &["coverage", "some", "naming-only"]),
         (&["capture", "--query", " ", "--from", "rows.csv"], &["query"]),
         (&["capture", "--query", "q", "--from", "rows.csv", "--label", &long_label], &["label", "100"]),
         (&["compare", "q@latest~1", "q@latest", "--ignore", "a b"], &["ignore", "a b"]),
@@ -100,8 +113,14 @@ fn what_the_parser_refuses_is_wrong_usage_too() {
 #[test]
 fn what_is_not_there_is_a_failure() {
     let folder = folder();
+    for name in ["empty", "broken"] {
+        std::fs::create_dir(folder.path(name)).unwrap();
+    }
+    folder.write("broken/fvBD.json", "{");
     let cases: &[(&[&str], &[&str])] = &[
         (&["capture", "--query", "q", "--from", "gone.json"], &["gone.json"]),
+        (&["capture", "--query", "q", "--from", "empty"], &["empty cannot be captured: it has no files"]),
+        (&["capture", "--query", "q", "--from", "broken"], &["broken: fvBD.json cannot be captured"]),
         (&["snapshots", "--query", "nope"], &["query \"nope\" not found", "\"q\""]),
         (&["timeline", "--query", "nope", "--dn", "uni"], &["nope"]),
         (&["heatmap", "--query", "nope"], &["nope"]),
