@@ -269,12 +269,12 @@ mod tests {
         let options = ConnectionOptions::new("https://apic1.example.net");
         let password = Secret::new("s3cret-words");
         let credentials = Credentials::Password { username: "mara".into(), domain: Some("tacacs".into()), password };
-        SavedConnection::seal(name, &options, &credentials, &Vault::new(SecretKey::from_bytes([7; 32]))).unwrap()
+        SavedConnection::seal(name, &options, &credentials, &Vault::new(&SecretKey::from_bytes([7; 32]))).unwrap()
     }
 
     #[test]
     fn what_is_kept_can_be_used_again_and_shows_no_secret() {
-        let vault = Vault::new(SecretKey::from_bytes([7; 32]));
+        let vault = Vault::new(&SecretKey::from_bytes([7; 32]));
         let body = saved("lab").to_json();
         assert!(!body.contains("s3cret"), "{body}");
 
@@ -293,11 +293,11 @@ mod tests {
         let body = saved("lab").to_json();
 
         let moved = SavedConnection::from_json("production", &body).unwrap();
-        let error = moved.credentials(&Vault::new(SecretKey::from_bytes([7; 32]))).unwrap_err().to_string();
+        let error = moved.credentials(&Vault::new(&SecretKey::from_bytes([7; 32]))).unwrap_err().to_string();
         assert!(error.starts_with(r#"the stored secret of connection "production" cannot be opened"#), "{error}");
 
         let kept = SavedConnection::from_json("lab", &body).unwrap();
-        let error = kept.credentials(&Vault::new(SecretKey::from_bytes([8; 32]))).unwrap_err().to_string();
+        let error = kept.credentials(&Vault::new(&SecretKey::from_bytes([8; 32]))).unwrap_err().to_string();
         assert!(error.contains("another key"), "{error}");
     }
 

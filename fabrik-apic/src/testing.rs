@@ -52,7 +52,7 @@ impl Tree {
         for child in &self.children {
             text.push_str(&child.to_xml());
         }
-        write!(text, "</{}>\n", self.class).unwrap();
+        writeln!(text, "</{}>", self.class).unwrap();
         text
     }
 

@@ -75,7 +75,7 @@ pub struct Vault {
 impl Vault {
     /// Uses this key.
     #[must_use]
-    pub fn new(key: SecretKey) -> Self {
+    pub fn new(key: &SecretKey) -> Self {
         let cipher = XChaCha20Poly1305::new((&*key.0).into());
         Self { cipher, fingerprint: key.fingerprint() }
     }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_sealed_secret_opens_for_its_owner_only() {
-        let vault = Vault::new(SecretKey::generate());
+        let vault = Vault::new(&SecretKey::generate());
         let sealed = vault.seal("a", &Secret::new("pässword"));
 
         assert_eq!(vault.open("a", &sealed).ok().unwrap().reveal(), "pässword");
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_changed_character_is_noticed() {
-        let vault = Vault::new(SecretKey::from_bytes([1; 32]));
+        let vault = Vault::new(&SecretKey::from_bytes([1; 32]));
         let sealed = vault.seal("a", &Secret::new("word"));
 
         for at in 0..sealed.len() {

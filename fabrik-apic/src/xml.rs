@@ -101,7 +101,7 @@ impl XmlRows {
             Event::Comment(_) | Event::PI(_) => Ok(()),
             Event::Eof => self.end_document(),
         };
-        taken.map_err(|problem| self.error_at(place, problem))?;
+        taken.map_err(|problem| self.error_at(place, &problem))?;
         self.buffer = buffer;
         Ok(())
     }
@@ -165,7 +165,7 @@ impl XmlRows {
         })
     }
 
-    fn error_at(&self, (line, position): (u64, u64), problem: ObjectProblem) -> Error {
+    fn error_at(&self, (line, position): (u64, u64), problem: &ObjectProblem) -> Error {
         let offset = self.offset + position;
         let problem = match self.count.n_rows {
             0 => problem.to_string(),
@@ -178,14 +178,14 @@ impl XmlRows {
         let place = (self.reader.get_ref().line(), self.reader.error_position());
         match error {
             XmlError::Io(error) if is_too_long(&error) => {
-                self.error_at(place, invalid(error.get_ref().map_or_else(String::new, ToString::to_string)))
+                self.error_at(place, &invalid(error.get_ref().map_or_else(String::new, ToString::to_string)))
             }
             XmlError::Io(error) => {
                 // The cause is shared with the reader, so its words have to do.
                 let error = std::io::Error::new(error.kind(), error.to_string());
                 self.origin.io_error(format!("reading failed after row {}", self.count.n_rows), error)
             }
-            other => self.error_at(place, invalid(format!("it is not well-formed XML: {other}"))),
+            other => self.error_at(place, &invalid(format!("it is not well-formed XML: {other}"))),
         }
     }
 }

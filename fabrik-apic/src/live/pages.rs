@@ -69,7 +69,7 @@ impl Reader {
         let mut pages = pages.buffer_unordered(self.options.parallel);
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| Broken { error, after_rows: tally.delivered > 0 })?;
-            tally.add_page(page);
+            tally.add_page(&page);
         }
         Ok(tally)
     }
@@ -91,13 +91,13 @@ impl Reader {
         seen: &Mutex<Seen>,
     ) -> ApicResult<Tally> {
         match self.read_place(query, place, Some(total), seen).await {
-            Err(error) if error.is_worth_splitting() && place.size >= SMALLER && place.size % SMALLER == 0 => {
+            Err(error) if error.is_worth_splitting() && place.size >= SMALLER && place.size.is_multiple_of(SMALLER) => {
                 let size = place.size / SMALLER;
                 let offsets =
                     (place.offset..total.min(place.offset + place.size)).step_by(usize::try_from(size).unwrap_or(1));
                 let mut sum = Tally::default();
                 for offset in offsets {
-                    sum.add_page(self.read_place(query, Place { offset, size }, Some(total), seen).await?);
+                    sum.add_page(&self.read_place(query, Place { offset, size }, Some(total), seen).await?);
                 }
                 Ok(sum)
             }

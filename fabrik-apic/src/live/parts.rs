@@ -151,7 +151,7 @@ impl Reader {
             let read = self.read_first(&range.to_string()).await;
             let (tally, last) = read.map_err(|error| Broken { error, after_rows: sum.delivered > 0 })?;
             let n_objects = tally.delivered;
-            sum.add_page(tally);
+            sum.add_page(&tally);
             // A controller that does not understand the range would give the same objects again.
             if n_objects < size || last.is_none() || last <= after {
                 return Ok(sum);

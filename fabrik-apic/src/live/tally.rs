@@ -30,7 +30,7 @@ pub(super) struct Missing {
 
 impl Tally {
     /// Adds a further page of the same query.
-    pub(super) fn add_page(&mut self, page: Self) {
+    pub(super) fn add_page(&mut self, page: &Self) {
         self.delivered += page.delivered;
         self.repeated += page.repeated;
         self.moved_to = self.moved_to.or(page.moved_to);

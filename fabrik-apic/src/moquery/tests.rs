@@ -4,8 +4,11 @@ use proptest::prelude::*;
 use crate::format::InputFormat;
 use crate::testing::{problem, read};
 
+/// The package, the class in it, and the attributes.
+type Printed<'a> = (&'a str, &'a str, Vec<(String, String)>);
+
 /// Prints objects as moquery does.
-fn print(objects: &[(&str, &str, Vec<(String, String)>)]) -> String {
+fn print(objects: &[Printed<'_>]) -> String {
     let mut text = format!("Total Objects shown: {}\n\n", objects.len());
     for (package, class, attributes) in objects {
         text.push_str(&format!("# {package}.{class}\n"));

@@ -50,7 +50,7 @@ fn vault_of_environment() -> Result<Option<Vault>, Failure> {
 
 fn parse(text: &Secret, origin: &str) -> Result<Vault, Failure> {
     let key: SecretKey = text.reveal().parse().map_err(|error| Failure::Refused(format!("{origin}: {error}")))?;
-    Ok(Vault::new(key))
+    Ok(Vault::new(&key))
 }
 
 fn key_file() -> Result<PathBuf, Failure> {

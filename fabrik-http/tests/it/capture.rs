@@ -119,9 +119,8 @@ fn table_says_which_files_were_read() {
     };
 
     assert!(text(&[]).contains("files        1 file read, 1 passed over: README.md\n"), "{}", text(&[]));
-    assert!(text(&[]).contains("coverage     config-only\n"));
     assert!(text(&["--coverage", "naming-only"]).contains("coverage     naming-only\n"));
-    assert!(!text(&["--coverage", "full"]).contains("coverage"));
+    assert!(!text(&[]).contains("coverage"));
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use super::Builder;
 use crate::simulator::mit::tree::NodeId;
 
-const FILTERS: [(&str, &[(&str, &str, &str)]); 4] = [
+/// A filter's name, and of its entries name, protocol and port.
+type FilterPlan = (&'static str, &'static [(&'static str, &'static str, &'static str)]);
+
+const FILTERS: [FilterPlan; 4] = [
     ("https", &[("https", "tcp", "https")]),
     ("ssh", &[("ssh", "tcp", "22")]),
     ("dns", &[("dns-udp", "udp", "dns"), ("dns-tcp", "tcp", "dns")]),

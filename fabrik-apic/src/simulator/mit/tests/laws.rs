@@ -131,7 +131,7 @@ fn generated_fabric_has_all_that_clients_ask_for() {
         "fabricPathEp",
         "eventRecord",
     ] {
-        let (count, objects) = get(&fabric_of_ten_thousand(), &format!("/api/class/{class}.json?page-size=1"));
+        let (count, objects) = get(fabric_of_ten_thousand(), &format!("/api/class/{class}.json?page-size=1"));
         assert!(count > 0 && objects.len() == 1, "{class}");
     }
 }
