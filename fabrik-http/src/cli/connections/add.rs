@@ -21,7 +21,7 @@ else the file that FABRIK_SECRET_KEY_FILE names, or ~/.config/fabrik/secret.key,
 pub(super) struct Add {
     /// The name of the connection.
     name: String,
-    /// The address of the controller: https://apic1.example.net.
+    /// The address of the controller: `https://apic1.example.net`.
     #[arg(long)]
     url: String,
     /// Who logs in. A user who can read is enough.
