@@ -6,6 +6,7 @@ mod capture;
 mod cleanup;
 mod compare;
 mod connections;
+mod config;
 mod demo;
 mod dns;
 mod exit;
@@ -19,6 +20,8 @@ mod place;
 mod progress;
 mod queries;
 mod query;
+mod serve;
+mod server_options;
 mod session;
 mod show;
 mod snapshots;
@@ -26,6 +29,7 @@ mod stats;
 mod table;
 mod text;
 mod timeline;
+mod user;
 mod verify;
 
 use std::error::Error as _;
@@ -34,7 +38,8 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use fabrik_core::time::parse_exact;
 
 use exit::{Exit, Failure};
@@ -90,6 +95,9 @@ enum Command {
     Stats(stats::Stats),
     Demo(demo::Demo),
     ApicSim(apic_sim::ApicSim),
+    Serve(serve::Serve),
+    User(user::User),
+    Config(config::Config),
 }
 
 impl Command {
@@ -111,20 +119,27 @@ impl Command {
             Self::Stats(command) => command.run(session).await,
             Self::Demo(command) => command.run(session).await,
             Self::ApicSim(command) => command.run(session).await,
+            Self::Serve(command) => command.run(session).await,
+            Self::User(command) => command.run(session).await,
+            Self::Config(command) => command.run(session).await,
         }
     }
 }
 
 /// Runs the command that the process was started with.
 pub(super) fn run() -> ExitCode {
-    match Cli::try_parse_from(std::env::args_os()) {
-        Ok(cli) => run_parsed(cli),
+    let parsed = Cli::command().try_get_matches_from(std::env::args_os()).and_then(|matches| {
+        let is_store_given = matches.value_source("store") == Some(ValueSource::CommandLine);
+        Ok((Cli::from_arg_matches(&matches)?, is_store_given))
+    });
+    match parsed {
+        Ok((cli, is_store_given)) => run_parsed(cli, is_store_given),
         Err(error) => refuse(&error),
     }
 }
 
-fn run_parsed(cli: Cli) -> ExitCode {
-    let mut session = Session::new(cli.store, cli.now, cli.no_color);
+fn run_parsed(cli: Cli, is_store_given: bool) -> ExitCode {
+    let mut session = Session::new(cli.store, cli.now, cli.no_color).with_store_given(is_store_given);
     let result = pollster::block_on(async {
         let result = cli.command.run(&mut session).await;
         let result = match result {

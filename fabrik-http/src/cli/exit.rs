@@ -72,6 +72,11 @@ impl From<csv::Error> for Failure {
 }
 
 impl Failure {
+    /// Says why the command cannot go on, with all causes.
+    pub(super) fn refused(error: &(dyn StdError + 'static)) -> Self {
+        Self::Refused(chain(error))
+    }
+
     /// Prints the failure with all its causes on standard error and returns the exit code.
     ///
     /// A reader that has seen enough and closed the pipe is no failure.
@@ -107,7 +112,7 @@ impl Failure {
 }
 
 /// Joins an error and its causes by colons. What a cause repeats of the one above it is said once.
-fn chain(error: &dyn StdError) -> String {
+pub(super) fn chain(error: &dyn StdError) -> String {
     let mut sentence = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -20,13 +20,26 @@ pub(super) struct Session {
     pub(super) now: DateTime<Utc>,
     place: StorePlace,
     opened: Option<Arc<dyn Store>>,
+    /// The place as it was given on the command line; the server has other ways to be told.
+    store_flag: Option<String>,
 }
 
 impl Session {
     /// Starts a run that prints to standard output.
     pub(super) fn new(place: StorePlace, now: Option<DateTime<Utc>>, no_color: bool) -> Self {
         let now = now.unwrap_or_else(|| DateTime::from(SystemTime::now()));
-        Self { out: Output::stdout(no_color), now, place, opened: None }
+        Self { out: Output::stdout(no_color), now, place, opened: None, store_flag: None }
+    }
+
+    /// Notes whether the place was given on the command line.
+    pub(super) fn with_store_given(mut self, is_given: bool) -> Self {
+        self.store_flag = is_given.then(|| self.place.to_string());
+        self
+    }
+
+    /// Returns the place where it was given on the command line.
+    pub(super) fn store_flag(&self) -> Option<&str> {
+        self.store_flag.as_deref()
     }
 
     /// Returns where the store is.

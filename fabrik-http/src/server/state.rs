@@ -1,0 +1,147 @@
+//! What handlers work with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fabrik_core::store::Store;
+use secrecy::ExposeSecret;
+
+use super::caller::Callers;
+use super::clock::Clock;
+use super::db::{Database, DbError};
+use super::metrics::Metrics;
+use super::passwords::Passwords;
+use super::registry::{Api, Route};
+use super::settings::Settings;
+use super::throttle::Throttles;
+use super::tokens::TokenKey;
+use super::{first, permissions, secrets};
+
+/// The state of a server. Clones share it.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    db: Database,
+    store: Arc<dyn Store>,
+    api: Api,
+    throttles: Throttles,
+    passwords: Passwords,
+    token_key: TokenKey,
+    callers: Callers,
+    metrics: Metrics,
+    is_stopping: AtomicBool,
+}
+
+impl AppState {
+    /// Connects to the database, brings it up to date, and makes what a first start needs.
+    ///
+    /// # Errors
+    ///
+    /// A database that cannot be reached, written or brought up to date.
+    pub async fn open(settings: Settings, store: Arc<dyn Store>, clock: Clock) -> Result<Self, DbError> {
+        let (api, _) = super::routes::registry().finish();
+        Self::open_with(settings, store, clock, api).await
+    }
+
+    /// Opens a server that serves other routes than ours.
+    pub(crate) async fn open_with(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        api: Api,
+    ) -> Result<Self, DbError> {
+        let db = settings.database.connect().await?;
+        let token_key = match &settings.secret_key {
+            Some(key) => TokenKey::new(key.expose_secret().as_bytes()),
+            None => TokenKey::new(&secrets::signing_key(&db, &clock).await?),
+        };
+        permissions::declare(&db, api.codenames()).await?;
+        let inner = Inner {
+            throttles: Throttles::new(&settings.rates, &clock),
+            passwords: Passwords::new(settings.password_threads),
+            token_key,
+            callers: Callers::default(),
+            metrics: if settings.metrics { Metrics::of_process() } else { Metrics::off() },
+            is_stopping: AtomicBool::new(false),
+            settings,
+            clock,
+            db,
+            store,
+            api,
+        };
+        let state = Self(Arc::new(inner));
+        first::make_groups(&state).await?;
+        Ok(state)
+    }
+
+    /// Returns what the server was told.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Returns what counts as now.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Returns where the server's own state is.
+    pub(crate) fn db(&self) -> &Database {
+        &self.0.db
+    }
+
+    /// Returns where snapshots are.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// Returns the routes as they were declared.
+    pub(crate) fn api(&self) -> &Api {
+        &self.0.api
+    }
+
+    /// Returns who may ask how often.
+    pub(crate) fn throttles(&self) -> &Throttles {
+        &self.0.throttles
+    }
+
+    /// Returns what hashes and checks passwords.
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    /// Returns what tokens are signed with.
+    pub(crate) fn token_key(&self) -> &TokenKey {
+        &self.0.token_key
+    }
+
+    /// Returns who asked lately.
+    pub(crate) fn callers(&self) -> &Callers {
+        &self.0.callers
+    }
+
+    /// Returns the figures.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Says that the server takes no more work.
+    pub(crate) fn stop(&self) {
+        self.0.is_stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns whether the server takes no more work.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Builds the routes that this state was opened with.
+    pub(crate) fn mount(&self, routes: Vec<Route>) -> axum::Router<Self> {
+        super::registry::mount(routes, self)
+    }
+}
