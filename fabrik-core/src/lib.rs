@@ -50,11 +50,13 @@
 //! - [`plan_retention`] and [`apply_retention`] forget; [`verify`] checks, [`stats`] measures.
 //! - [`view`] has the JSON shapes that all facades share.
 //!
-//! The engine reads no clock, no environment and no network: time, identity and folders are arguments.
+//! The engine reads no clock, no environment and no network: time, identity and folders are arguments. A store reaches
+//! what it is told to: a file, or a database that may lie across a network.
 //!
 //! # Features
 //!
 //! - `sqlite` (default): the store in one SQLite file.
+//! - `postgres`: the store in a PostgreSQL database, for many processes.
 //! - `conformance`: the laws that every store must pass, for stores written elsewhere.
 
 #![forbid(unsafe_code)]

@@ -4,9 +4,13 @@
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
 mod faulty;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod frame;
 mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod packed;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -24,8 +28,10 @@ use crate::snapshot::{Connection, Query, Series, Snapshot};
 #[cfg(any(test, feature = "conformance"))]
 pub use faulty::FaultyStore;
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresAddress, PostgresStore};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{OpenMode, SqliteStore};
+pub use sqlite::SqliteStore;
 
 /// Reads chunks by their ids.
 #[async_trait]
@@ -119,6 +125,15 @@ pub trait Transaction: ReadChunks + ReadRecords {
 
     /// Makes all changes durable: they survive the loss of power from the moment that this returns.
     async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// What to do when there is no store at the place named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Make a new store.
+    Create,
+    /// Report that there is none.
+    Existing,
 }
 
 /// A chunk as a store keeps it.

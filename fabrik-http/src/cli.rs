@@ -64,8 +64,17 @@ A snapshot is named by its id or the beginning of it, or as
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 different (compare --exit-code), 4 damage found."
 )]
 struct Cli {
-    /// Where snapshots are kept: sqlite:PATH, or memory: for a store that ends with the command.
-    #[arg(long, global = true, env = "FABRIK_STORE", default_value = "sqlite:fabrik.db", value_name = "STORE")]
+    /// Where snapshots are kept: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory: for a store that ends with the
+    /// command.
+    // A password in the variable is not for the help to show.
+    #[arg(
+        long,
+        global = true,
+        env = "FABRIK_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:fabrik.db",
+        value_name = "STORE"
+    )]
     store: StorePlace,
     /// The time to take for now, so that a result can be had again. [default: the clock]
     #[arg(long, global = true, value_name = "TIME", value_parser = |text: &str| parse_exact("now", text))]

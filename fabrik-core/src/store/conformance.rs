@@ -15,6 +15,8 @@
 
 pub mod chunks;
 pub mod documents;
+#[cfg(all(feature = "postgres", unix))]
+pub mod postgres;
 pub mod records;
 pub mod transactions;
 

@@ -16,25 +16,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hashbrown::{HashMap, HashSet};
-use rayon::prelude::*;
+use hashbrown::HashSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::frame::{self, Dictionaries, Packer, needs_base, needs_dictionary};
-use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use super::frame::{Dictionaries, needs_base};
+use super::packed::{Fetched, MAX_CHAIN, Stored, pack};
+use super::{
+    Document, OpenMode, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction,
+};
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
 use crate::snapshot::{Series, Snapshot};
 
-pub use open::OpenMode;
-
 /// How long a writer waits for another.
 const WAIT: Duration = Duration::from_secs(10);
-/// After this many differences one after the other a chunk is stored whole again.
-const MAX_CHAIN: u32 = 16;
-/// Fewer chunks than this are not worth waking another core for.
-const FEW: usize = 16;
 
 /// Keeps everything in one file.
 #[derive(Debug)]
@@ -104,14 +100,6 @@ impl SqliteStore {
     }
 }
 
-/// A chunk as it lies in the file.
-#[derive(Debug)]
-struct Stored {
-    seq: i64,
-    base: Option<i64>,
-    frame: Vec<u8>,
-}
-
 /// Reads chunks, the bases they need included, each once.
 fn read_chunks(store: &SqliteStore, connection: &Connection, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
     let failed = || store.failed("reading chunks");
@@ -122,30 +110,21 @@ fn read_chunks(store: &SqliteStore, connection: &Connection, ids: &[ChunkId]) ->
         .prepare_cached("SELECT c.seq, c.base, c.frame FROM chunk_id i JOIN chunk c ON c.seq = i.seq WHERE i.id = ?1")
         .map_err(failed())?;
     let mut by_seq = connection.prepare_cached("SELECT seq, base, frame FROM chunk WHERE seq = ?1").map_err(failed())?;
-    let stored = |row: &rusqlite::Row<'_>| Ok(Stored { seq: row.get(0)?, base: row.get(1)?, frame: row.get(2)? });
+    let stored = |row: &rusqlite::Row<'_>| Ok(Stored { key: row.get(0)?, base: row.get(1)?, frame: row.get(2)? });
 
-    let mut places: HashMap<i64, usize> = HashMap::with_capacity(ids.len());
-    let mut found: Vec<Stored> = Vec::with_capacity(ids.len());
+    let mut fetched: Fetched<i64> = Fetched::with_capacity(ids.len());
     let mut wanted: Vec<usize> = Vec::with_capacity(ids.len());
     for id in ids {
         let chunk = by_id.query_row([ChunkPrefix::from(id).as_bytes()], stored).optional().map_err(failed())?;
-        let chunk = chunk.ok_or(Error::ChunkNotFound { id: *id, snapshots: Vec::new() })?;
-        let place = *places.entry(chunk.seq).or_insert(found.len());
-        if place == found.len() {
-            found.push(chunk);
-        }
-        wanted.push(place);
+        wanted.push(fetched.add(chunk.ok_or(Error::ChunkNotFound { id: *id, snapshots: Vec::new() })?));
     }
     // Fetch the bases that are not among them, and theirs.
     let mut next = 0;
-    while next < found.len() {
-        if let Some(base) = found[next].base
-            && !places.contains_key(&base)
-        {
+    while next < fetched.len() {
+        if let Some(base) = fetched.absent_base(next) {
             // A base that is gone shows below, as a frame that lacks it: the id asked for is what to report.
             if let Some(chunk) = by_seq.query_row([base], stored).optional().map_err(failed())? {
-                places.insert(base, found.len());
-                found.push(chunk);
+                fetched.add(chunk);
             }
         }
         next += 1;
@@ -154,50 +133,8 @@ fn read_chunks(store: &SqliteStore, connection: &Connection, ids: &[ChunkId]) ->
     if let Some(around) = around {
         around.commit().map_err(failed())?;
     }
-    let numbers = found.iter().filter_map(|chunk| needs_dictionary(&chunk.frame));
-    let dictionaries = store.dictionaries(connection, numbers)?;
-    let unpacked = unpack(&found, &places, &dictionaries);
-    let check = |(id, &place): (&ChunkId, &usize)| match &unpacked[place] {
-        Ok(bytes) if ChunkId::of(bytes) == *id => Ok(bytes.clone()),
-        Ok(_) => Err(Error::damaged(*id, "its bytes do not match its id")),
-        Err(problem) => Err(Error::damaged(*id, problem.clone())),
-    };
-    if ids.len() < FEW {
-        return ids.iter().zip(&wanted).map(check).collect();
-    }
-    ids.par_iter().zip(&wanted).map(check).collect()
-}
-
-/// Unpacks frames, bases before what is stored against them, each level on all cores.
-fn unpack(found: &[Stored], places: &HashMap<i64, usize>, dictionaries: &Dictionaries) -> Vec<Result<Bytes, String>> {
-    let mut levels: Vec<Vec<usize>> = Vec::new();
-    for place in 0..found.len() {
-        let bases = std::iter::successors(Some(place), |&place| places.get(&found[place].base?).copied());
-        // A circle of bases is damage; cutting it leaves a frame without its base, which is then reported.
-        let level = bases.take(found.len()).count() - 1;
-        if levels.len() <= level {
-            levels.resize_with(level + 1, Vec::new);
-        }
-        levels[level].push(place);
-    }
-    let mut unpacked: Vec<Option<Result<Bytes, String>>> = vec![None; found.len()];
-    for level in levels {
-        let one = |&place: &usize| {
-            let chunk = &found[place];
-            let base = chunk.base.and_then(|base| places.get(&base));
-            let base = base.and_then(|&base| unpacked[base].as_ref()?.as_ref().ok());
-            frame::unpack(&chunk.frame, base.map(|bytes| &bytes[..]), dictionaries).map(Bytes::from)
-        };
-        let done: Vec<Result<Bytes, String>> = if level.len() < FEW {
-            level.iter().map(one).collect()
-        } else {
-            level.par_iter().with_min_len(FEW).map(one).collect()
-        };
-        for (place, bytes) in level.into_iter().zip(done) {
-            unpacked[place] = Some(bytes);
-        }
-    }
-    unpacked.into_iter().map(|bytes| bytes.unwrap_or_else(|| Err("its base is missing".into()))).collect()
+    let dictionaries = store.dictionaries(connection, fetched.dictionaries())?;
+    fetched.read(ids, &wanted, &dictionaries)
 }
 
 #[async_trait]
@@ -398,13 +335,7 @@ fn put_chunks(store: &SqliteStore, connection: &Connection, chunks: &[NewChunk])
     let base_bytes: Vec<Option<&Bytes>> =
         bases.iter().map(|base| base.as_ref().and_then(|_| next_bytes.next())).collect();
     let dictionary = records::newest_dictionary(store, connection)?;
-    let dictionary = dictionary.as_deref();
-    let frames: Vec<Vec<u8>> = (chunks.par_iter().zip(&base_bytes).with_min_len(64))
-        .map_init(
-            || Packer::new(dictionary),
-            |packer, (chunk, base)| packer.pack(&chunk.bytes, base.map(|bytes| &bytes[..])),
-        )
-        .collect();
+    let frames = pack(chunks, &base_bytes, dictionary.as_deref());
 
     let mut exists = connection.prepare_cached("SELECT 1 FROM chunk_id WHERE id = ?1").map_err(failed())?;
     let mut insert =

@@ -19,3 +19,23 @@ mod sqlite {
 mod faulty_sqlite {
     fabrik_core::store_conformance!(pollster::block_on, crate::helpers::faulty_sqlite());
 }
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    fabrik_core::store_conformance!(pollster::block_on, Box::new(crate::helpers::postgres()));
+}
+
+/// In the tasks of a server, which drop the store as well.
+#[cfg(feature = "postgres")]
+mod postgres_in_a_server {
+    fn in_a_server<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Runtime::new().unwrap().block_on(work)
+    }
+
+    fabrik_core::store_conformance!(in_a_server, Box::new(crate::helpers::postgres()));
+}
+
+#[cfg(feature = "postgres")]
+mod faulty_postgres {
+    fabrik_core::store_conformance!(pollster::block_on, crate::helpers::faulty_postgres());
+}

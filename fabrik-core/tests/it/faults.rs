@@ -84,6 +84,12 @@ fn a_change_that_fails_halfway_leaves_a_file_as_it_was() {
     });
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn a_change_that_fails_halfway_leaves_a_database_as_it_was() {
+    all_faults(|| FaultyStore::new(crate::helpers::postgres()));
+}
+
 #[test]
 fn a_question_that_meets_a_failure_has_no_answer() {
     let store = FaultyStore::new(fabrik_core::store::MemoryStore::default());

@@ -5,9 +5,11 @@ use std::ops::Deref;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use fabrik_core::store::{FaultyStore, MemoryStore, ReadChunks, SnapshotFilter, Store};
+#[cfg(feature = "postgres")]
+use fabrik_core::store::PostgresStore;
 #[cfg(feature = "sqlite")]
-use fabrik_core::store::{OpenMode, SqliteStore};
+use fabrik_core::store::SqliteStore;
+use fabrik_core::store::{FaultyStore, MemoryStore, OpenMode, ReadChunks, SnapshotFilter, Store};
 use fabrik_core::{
     CaptureOptions, Captured, Change, Coverage, DiffOptions, DiffSummary, KeySpec, RowBatch, RowBatchBuilder, Snapshot,
     SnapshotId, Source, Verdict, verify,
@@ -107,6 +109,13 @@ pub(crate) fn sqlite() -> InFolder {
     InFolder { store: SqliteStore::open(folder.path().join("fabrik.db"), OpenMode::Create).unwrap(), folder }
 }
 
+/// A store in a schema of its own on the server that the tests share.
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres() -> PostgresStore {
+    let address = fabrik_core::store::conformance::postgres::server().new_address();
+    block_on(PostgresStore::open(&address, OpenMode::Create)).unwrap()
+}
+
 /// A store of any kind, with the folder it may need.
 #[derive(Debug)]
 pub(crate) struct AnyStore<S: ?Sized> {
@@ -131,6 +140,8 @@ pub(crate) fn stores() -> Vec<AnyStore<dyn Store>> {
         let InFolder { store, folder } = sqlite();
         stores.push(AnyStore { _folder: Some(folder), store: Box::new(store) });
     }
+    #[cfg(feature = "postgres")]
+    stores.push(AnyStore { _folder: None, store: Box::new(postgres()) });
     stores
 }
 
@@ -144,6 +155,12 @@ pub(crate) fn faulty_memory() -> AnyStore<FaultyStore<MemoryStore>> {
 pub(crate) fn faulty_sqlite() -> AnyStore<FaultyStore<SqliteStore>> {
     let InFolder { store, folder } = sqlite();
     AnyStore { _folder: Some(folder), store: Box::new(FaultyStore::new(store)) }
+}
+
+/// A faulty store around a PostgreSQL store.
+#[cfg(feature = "postgres")]
+pub(crate) fn faulty_postgres() -> AnyStore<FaultyStore<PostgresStore>> {
+    AnyStore { _folder: None, store: Box::new(FaultyStore::new(postgres())) }
 }
 
 pub(crate) fn id(number: u128) -> SnapshotId {

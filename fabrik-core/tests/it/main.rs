@@ -20,6 +20,8 @@ mod ignoring;
 mod large_trees;
 #[cfg(feature = "sqlite")]
 mod opening;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod references;
 mod retention;
 mod searching;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use fabrik_core::Error;
-use fabrik_core::store::{MemoryStore, OpenMode, SqliteStore, Store};
+use fabrik_core::store::{MemoryStore, OpenMode, PostgresAddress, PostgresStore, SqliteStore, Store};
 
 use super::exit::Failure;
 
@@ -15,6 +15,8 @@ use super::exit::Failure;
 pub(super) enum StorePlace {
     /// One file.
     Sqlite(PathBuf),
+    /// A schema of a database.
+    Postgres(Box<PostgresAddress>),
     /// Nowhere: it ends with the command.
     Memory,
 }
@@ -26,10 +28,12 @@ impl FromStr for StorePlace {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("memory", "")) => Ok(Self::Memory),
+            // It tells what is wrong without the text, which may hold a password.
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(Box::new(text.parse()?))),
             _ => Err(Error::InvalidArgument {
                 field: "store",
                 value: text.to_owned(),
-                expected: "sqlite:PATH or memory:".to_owned(),
+                expected: "sqlite:PATH, postgres://USER@HOST/DATABASE or memory:".to_owned(),
             }),
         }
     }
@@ -39,6 +43,7 @@ impl fmt::Display for StorePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(address) => address.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
     }
@@ -49,6 +54,7 @@ impl StorePlace {
     pub(super) fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, Failure> {
         match self {
             Self::Memory => Ok(Arc::new(MemoryStore::default())),
+            Self::Postgres(address) => Ok(Arc::new(pollster::block_on(PostgresStore::open(address, mode))?)),
             Self::Sqlite(path) => {
                 if mode == OpenMode::Existing && is_missing(path) {
                     return Err(Failure::Refused(format!(
@@ -71,17 +77,27 @@ mod tests {
 
     #[test]
     fn places_round_trip() {
-        for text in ["sqlite:fabrik.db", "sqlite:/var/lib/a:b.db", "memory:"] {
+        for text in ["sqlite:fabrik.db", "sqlite:/var/lib/a:b.db", "postgres://mara@db/network?schema=b", "memory:"] {
             assert_eq!(text.parse::<StorePlace>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn other_places_are_refused_by_name() {
-        for text in ["fabrik.db", "sqlite:", "memory:x", "postgres://localhost/fabrik", ""] {
+        for text in ["fabrik.db", "sqlite:", "memory:x", "mysql://localhost/fabrik", ""] {
             let error = text.parse::<StorePlace>().unwrap_err().to_string();
 
-            assert_eq!(error, format!("store {text:?} is not valid: expected sqlite:PATH or memory:"));
+            let expected = "sqlite:PATH, postgres://USER@HOST/DATABASE or memory:";
+            assert_eq!(error, format!("store {text:?} is not valid: expected {expected}"));
         }
+    }
+
+    #[test]
+    fn passwords_are_not_repeated() {
+        let place: StorePlace = "postgresql://mara:s3cret@db/network".parse().unwrap();
+        let error = "postgres://mara:s3cret@db:x/network".parse::<StorePlace>().unwrap_err();
+
+        assert_eq!(place.to_string(), "postgres://mara@db/network");
+        assert!(!format!("{place:?} {error:?} {error}").contains("s3cret"));
     }
 }

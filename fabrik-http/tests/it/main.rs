@@ -13,5 +13,6 @@ mod kill;
 mod lacking;
 mod live;
 mod pipe;
+mod postgres;
 mod refusal;
 mod show;

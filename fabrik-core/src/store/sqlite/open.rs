@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{SqliteStore, WAIT};
 use crate::error::{Error, Result};
+use crate::store::OpenMode;
 
 /// `FABK`: marks a SQLite file as ours, at byte 68 of its header.
 const APPLICATION_ID: i32 = 0x4641_424b;
@@ -63,15 +64,6 @@ CREATE TABLE document (
   PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
 ";
-
-/// What to do when the file is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenMode {
-    /// Make a new store.
-    Create,
-    /// Report that there is none.
-    Existing,
-}
 
 impl SqliteStore {
     /// Opens the store in the file `path`. One of an older format is brought up to date first, all at once or not at
