@@ -55,12 +55,13 @@ impl Page {
     ) -> Value {
         let link = |number: u64| self.link(number, peer, path, query);
         let has_next = self.offset().saturating_add(self.size) < count;
-        json!({
+        let mut envelope = json!({
             "count": count,
             "next": has_next.then(|| link(self.number + 1)),
             "previous": (self.number > 1).then(|| link(self.number - 1)),
-            "results": results,
-        })
+        });
+        envelope["results"] = results;
+        envelope
     }
 
     fn link(self, number: u64, peer: &Peer, path: &str, query: &[(String, String)]) -> String {

@@ -52,7 +52,10 @@ fn hand_on(mut client: TcpStream, mut server: UnixStream, cut: Cut, is_whole: &A
         if cuts {
             client.shutdown(Shutdown::Both).unwrap();
         }
-        if len == 0 || (cuts && cut == Cut::BeforeCommit) || server.write_all(said).is_err() || cuts {
+        let is_held_back = cuts && cut == Cut::BeforeCommit;
+        // What is not held back is sent before the wire is cut.
+        let has_ended = len == 0 || is_held_back || server.write_all(said).is_err();
+        if has_ended || cuts {
             // Only this way: the server must not be kept from reading what it was sent.
             let _ = server.shutdown(Shutdown::Write);
             return;

@@ -71,7 +71,7 @@ fn expected(wish: &Wish) -> Vec<String> {
         "-title" => found.sort_by(|one, other| other.title.cmp(&one.title)),
         "rank,-title" => found.sort_by(|one, other| one.rank.cmp(&other.rank).then(other.title.cmp(&one.title))),
         "is_open,title" => found.sort_by(|one, other| (one.is_open, &one.title).cmp(&(other.is_open, &other.title))),
-        "-rank,rank" => found.sort_by(|one, other| other.rank.cmp(&one.rank)),
+        "-rank,rank" => found.sort_by_key(|note| std::cmp::Reverse(note.rank)),
         _ => found.sort_by_key(|note| note.rank),
     }
     found.into_iter().map(|note| note.title).collect()
