@@ -82,9 +82,11 @@ impl Reader {
                 tally.moved_to = tally.moved_to.or(tally.announced);
                 tally.announced = before;
             }
-            if tally.moved_to.is_none() && tally.missing.is_empty() {
+            if tally.missing.is_empty() {
+                // The last count says most; where it is that of the beginning, the one in between that differed.
                 let after = self.count(&query).await?;
-                tally.moved_to = after.filter(|after| tally.announced.is_some_and(|before| before != *after));
+                let moved_to = after.filter(|after| tally.announced.is_some_and(|before| before != *after));
+                tally.moved_to = moved_to.or(tally.moved_to);
             }
             match &mut sum {
                 Some(sum) => sum.add_reading(tally),

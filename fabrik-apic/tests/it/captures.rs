@@ -66,6 +66,16 @@ fn a_repeated_capture_shares_everything() {
 }
 
 #[test]
+fn compressed_answers_say_the_same() {
+    let mut fabric = Fabric::with(plain().with_gzip(true));
+
+    let captured = fabric.capture("/api/class/fvCEp.json").unwrap();
+
+    let truth = fabric.truth("/api/class/fvCEp.json");
+    assert_eq!(captured.snapshot.version_hash, truth.version_hash);
+}
+
+#[test]
 fn a_change_on_the_controller_is_the_change_between_captures() {
     let mut fabric = Fabric::new(2000);
     fabric.capture("/api/class/fvTenant.json").unwrap();
