@@ -49,11 +49,12 @@ fn a_controller_that_forgets_every_session_is_an_error_after_one_new_login() {
 
 #[test]
 fn a_session_is_renewed_before_it_ends() {
-    let mut fabric = Fabric::with(plain().with_refresh_timeout(Duration::from_secs(1)));
+    // A second is left between the time to renew and the end, also where machines are slow.
+    let mut fabric = Fabric::with(plain().with_refresh_timeout(Duration::from_secs(4)));
     fabric.options.parallel = 1;
-    let slow = FaultRule::new(Fault::Slow { delay: Duration::from_millis(200) }).with_text("fvCEp");
+    let slow = FaultRule::new(Fault::Slow { delay: Duration::from_millis(300) }).with_text("fvCEp");
     fabric.simulator.faults().add(slow);
-    fabric.options.page_size = Some(150);
+    fabric.options.page_size = Some(40);
 
     fabric.capture("/api/class/fvCEp.json").unwrap();
 
