@@ -40,9 +40,9 @@ const SETUP: &str = include_str!("../../../assets/pages/setup.html");
 const ASSETS: &[(&str, &str, &[u8])] = &[
     ("swagger.js", JAVASCRIPT, include_bytes!("../../../assets/pages/swagger.js")),
     ("setup.js", JAVASCRIPT, include_bytes!("../../../assets/pages/setup.js")),
-    ("swagger-ui.css", "text/css; charset=utf-8", include_bytes!("../../../assets/swagger-ui/swagger-ui.css")),
-    ("swagger-ui-bundle.js", JAVASCRIPT, include_bytes!("../../../assets/swagger-ui/swagger-ui-bundle.js")),
-    ("redoc.standalone.js", JAVASCRIPT, include_bytes!("../../../assets/redoc/redoc.standalone.js")),
+    ("swagger-ui.css", "text/css; charset=utf-8", include_bytes!("../../../assets/vendor/swagger-ui/swagger-ui.css")),
+    ("swagger-ui-bundle.js", JAVASCRIPT, include_bytes!("../../../assets/vendor/swagger-ui/swagger-ui-bundle.js")),
+    ("redoc.standalone.js", JAVASCRIPT, include_bytes!("../../../assets/vendor/redoc/redoc.standalone.js")),
 ];
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
