@@ -1,10 +1,13 @@
 //! Times and memory.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use fabrik_core::{DiffOptions, KeyIndex, Snapshot, TimelineOptions, compare, resolve, search_keys, timeline};
+use fabrik_core::{
+    DiffOptions, KeyIndex, Snapshot, TimelineOptions, compare, noise, resolve, search_keys, severity, timeline,
+};
 
 use crate::{Counts, History, QUERY, Result};
 
@@ -76,6 +79,10 @@ pub struct HistoryFigures {
     pub first_step_summary: Timed<Counts>,
     /// Comparing the first with the last.
     pub first_last: Timed<Counts>,
+    /// The same with every change judged by the rules that come with the engine.
+    pub first_last_judged: Timed<Counts>,
+    /// The same without what changes by itself.
+    pub first_last_without_noise: Timed<Counts>,
     /// Following an object through the newest snapshots: how many, and how long it took.
     pub timelines: Vec<(u64, Duration)>,
     /// Searching the DNs of the last snapshot for a part; gives how many contain it.
@@ -124,6 +131,14 @@ pub fn measure_history(history: &History, runs: usize, dns: &[&str], part: &str)
         any_step,
         first_step_summary: of(first, &snapshots[1], &DiffOptions::default().with_summary_only())?,
         first_last: of(first, last, &DiffOptions::default())?,
+        first_last_judged: {
+            let model = Arc::new(severity::Model::standard());
+            of(first, last, &DiffOptions::default().with_severity(model))?
+        },
+        first_last_without_noise: {
+            let table = Arc::new(noise::Table::standard());
+            of(first, last, &DiffOptions::default().with_noise(table))?
+        },
         timelines,
         search: Timed::of(runs, || {
             let store = history.open()?;

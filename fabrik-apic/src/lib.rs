@@ -7,6 +7,7 @@
 //! objects that an APIC nests below one another. Both are a [`Source`](fabrik_core::Source) of the engine.
 //!
 //! - [`ApicQuery`], [`Filter`]: what is asked.
+//! - [`graph`]: queries that were drawn or written down, compiled into what is asked.
 //! - [`Client`], [`ConnectionOptions`], [`Credentials`]: who is asked, and as whom.
 //! - [`LiveSource`]: a live query as a source of rows.
 //! - [`saved`]: connections and queries that are kept in the store, with their secrets in a [`Vault`].
@@ -43,6 +44,7 @@ mod file;
 mod filter;
 mod format;
 mod framing;
+pub mod graph;
 mod guard;
 mod input;
 mod live;

@@ -94,6 +94,19 @@ impl RnFormat {
         self.properties.iter().position(|have| *have == property)
     }
 
+    /// Returns the naming properties, in the order of the relative name.
+    pub(crate) fn properties(&self) -> &[&'static str] {
+        &self.properties
+    }
+
+    /// Returns how all relative names begin; all of it where there are no naming properties.
+    pub(crate) fn prefix(&self) -> &'static str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Returns the relative name for these values of the naming properties; `None` where one is absent.
     pub(crate) fn write(&self, values: &[Option<&str>; MAX_NAMING_PROPERTIES]) -> Option<String> {
         let mut rn = String::new();

@@ -124,6 +124,11 @@ impl ApicQuery {
         self.options.iter().rev().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
     }
 
+    /// Returns the options in the order they were given, decoded.
+    pub(crate) fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Returns what it is about, for what holds for all such queries: a class, else the whole path.
     pub(crate) fn subject(&self) -> String {
         self.hit_class().map_or_else(|| self.to_string(), str::to_owned)

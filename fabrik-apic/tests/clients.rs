@@ -3,14 +3,18 @@
 //! They are installed from `clients/requirements.txt` into a virtual environment of the build folder, once, and
 //! each of them is driven by a script of that folder, which says what it checked.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 
+use environment::told;
 use fabrik_apic::simulator::{Fault, FaultRule, Simulator, SimulatorOptions, SimulatorUser};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+
+#[allow(dead_code, reason = "not every test needs Node")]
+#[path = "clients/environment.rs"]
+mod environment;
 
 #[test]
 fn acitoolkit_cannot_tell_the_simulator_from_a_controller() {
@@ -78,38 +82,8 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-fn told(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 /// Returns the interpreter of a virtual environment that has the clients.
 fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let base = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("apic-clients");
-        let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-        let requirements = scripts().join("requirements.txt");
-        let stamp = folder.join("stamp");
-        let wanted = fs::read_to_string(&requirements).expect("the list of clients can be read");
-        if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
-            return python;
-        }
-        // What a run left unfinished is made anew.
-        if folder.exists() {
-            fs::remove_dir_all(&folder).expect("the old environment can be removed");
-        }
-        step(Command::new(&base).args(["-m", "venv"]).arg(&folder), "a virtual environment cannot be made");
-        let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"];
-        step(Command::new(&python).args(install).arg(&requirements), "the clients cannot be installed");
-        fs::write(&stamp, wanted).expect("the environment can be written");
-        python
-    })
-}
-
-fn step(command: &mut Command, failure: &str) {
-    match command.output() {
-        Ok(output) => assert!(output.status.success(), "{failure}: {command:?}\n{}", told(&output)),
-        Err(error) => panic!("{failure}: {command:?} does not start, these tests need Python 3.10 or later: {error}"),
-    }
+    PYTHON.get_or_init(|| environment::python("apic-clients", &scripts().join("requirements.txt")))
 }

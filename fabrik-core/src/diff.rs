@@ -3,12 +3,14 @@
 mod attributes;
 mod ignore;
 mod merge;
+mod options;
 mod report;
+mod summary;
 mod unknown;
+mod visibility;
 mod walk;
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -16,101 +18,23 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::key::{KeySpec, dn_of, is_hash};
 use crate::row::{Row, RowRef, ShapeTable, Value};
+use crate::severity::{Judgement, Risk};
 use crate::snapshot::Snapshot;
 use crate::sort::{RowSorter, SortLimits};
 use crate::store::ReadChunks;
 use crate::tree::leaf::LeafRow;
 use crate::tree::reader::TreeReader;
 use attributes::{cancel_common, for_each_difference, keep};
-use ignore::HiddenAttributes;
 use merge::MergedRows;
 use unknown::Unknown;
+use visibility::{ClassVisibility, Visibilities, Visibility};
 use walk::{Group, Walk, cancel_rows};
 
 pub use ignore::Ignore;
+pub use options::DiffOptions;
 pub use report::{Report, warnings};
+pub use summary::{DiffSummary, NoiseCounts};
 pub use unknown::ComparedCoverage;
-
-/// How to compare.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct DiffOptions {
-    /// What identifies a row; `None` takes what both snapshots are sorted by, or `auto` where they differ.
-    pub key: Option<KeySpec>,
-    /// What to hide.
-    pub ignore: Ignore,
-    /// Count only; the changes themselves are not given.
-    pub summary_only: bool,
-    /// How much memory rows may take that must be sorted by another key; 0 stands for 64 MiB.
-    pub memory_bytes: usize,
-    /// Where rows beyond that go; `None` keeps all in memory.
-    pub spill_dir: Option<PathBuf>,
-}
-
-impl DiffOptions {
-    /// Compares by this key.
-    #[must_use]
-    pub fn with_key(mut self, key: KeySpec) -> Self {
-        self.key = Some(key);
-        self
-    }
-
-    /// Hides what these patterns match.
-    #[must_use]
-    pub fn with_ignore(mut self, ignore: Ignore) -> Self {
-        self.ignore = ignore;
-        self
-    }
-
-    /// Counts without giving the changes.
-    #[must_use]
-    pub fn with_summary_only(mut self) -> Self {
-        self.summary_only = true;
-        self
-    }
-
-    /// Names the folder for rows that do not fit in memory.
-    #[must_use]
-    pub fn with_spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.spill_dir = Some(dir.into());
-        self
-    }
-}
-
-/// How many rows differ, and how many do not.
-///
-/// Every row of the newer snapshot is counted once among `added`, `changed`, `unchanged`, or in `hidden`,
-/// `unkeyed` or `unknown`; so is every row of the older one, with `removed`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct DiffSummary {
-    /// Rows only in the newer snapshot.
-    pub added: u64,
-    /// Rows only in the older snapshot.
-    pub removed: u64,
-    /// Rows in both whose attributes differ.
-    pub changed: u64,
-    /// Rows that are equal.
-    pub unchanged: u64,
-    /// Keys that belong to more than one row of a snapshot. Under a key other than the stored one, only
-    /// among the rows that differ.
-    pub duplicate_keys: u64,
-    /// Changes that the ignore patterns hid.
-    pub hidden: u64,
-    /// Rows that differ and have no DN, under the key `dn`.
-    pub unkeyed: u64,
-    /// Rows on one side only that the other side may not show though the fabric has them: it is partial, or holds
-    /// other attributes and no rows of their kind.
-    pub unknown: u64,
-}
-
-impl DiffSummary {
-    /// Returns whether nothing is known to differ.
-    #[must_use]
-    pub fn is_equal(&self) -> bool {
-        self.added + self.removed + self.changed + self.unkeyed == 0
-    }
-}
 
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -138,6 +62,7 @@ pub struct Change {
     key: Arc<KeySpec>,
     /// The attributes that differ and are not hidden, in name order.
     fields: Vec<Box<str>>,
+    judgement: Option<Box<Judgement>>,
 }
 
 /// One attribute of a changed row.
@@ -167,6 +92,12 @@ impl Change {
             before: self.before.as_ref().and_then(|row| row.as_ref().get(name)),
             after: self.after.as_ref().and_then(|row| row.as_ref().get(name)),
         })
+    }
+
+    /// Returns how much it matters; `None` where changes are not judged.
+    #[must_use]
+    pub fn judgement(&self) -> Option<&Judgement> {
+        self.judgement.as_deref()
     }
 
     /// Calls `each` with every key column and its value: the DN, or the key fields.
@@ -210,23 +141,33 @@ pub async fn compare<'s>(
     let reader = TreeReader::new(store);
     let aligned = before.key.stores_like(&after.key);
     let key = options.key.clone().unwrap_or_else(|| if aligned { after.key.clone() } else { KeySpec::Auto });
-    let by_visible_hash = options.ignore.has_attributes() && key != KeySpec::Dn;
+    let by_visible_hash = (options.ignore.has_attributes() || options.noise.is_some()) && key != KeySpec::Dn;
+    let summary = DiffSummary {
+        noise: options.noise.as_ref().map(|_| NoiseCounts::default()),
+        risk: options.severity.as_ref().map(|_| Risk::default()),
+        ..DiffSummary::default()
+    };
     let mut comparison = Comparison {
         coverage: ComparedCoverage::of(before, after),
         unknown: Unknown::find(reader, before, after, &key).await?,
-        summary: DiffSummary::default(),
+        summary,
         shapes: ShapeTable::default(),
-        hidden: HiddenAttributes::default(),
+        visibilities: Visibilities::default(),
         stored_duplicates: [before.duplicate_keys, after.duplicate_keys],
         key: Arc::new(key),
         by_visible_hash,
+        set_aside: None,
         input: Input::Done,
         waiting: VecDeque::new(),
         options,
     };
     // Rows known by a hash of what is visible do not stand in the order of the stored hash.
-    let hashed = comparison.by_visible_hash && !matches!(*comparison.key, KeySpec::Fields(_));
-    if aligned && !hashed && comparison.key.stores_like(&before.key) {
+    let out_of_order = comparison.by_visible_hash && *comparison.key == KeySpec::Hash;
+    if aligned && !out_of_order && comparison.key.stores_like(&before.key) {
+        // Those without a DN stand behind all that have one, which need not wait for them.
+        if comparison.by_visible_hash && *comparison.key == KeySpec::Auto {
+            comparison.set_aside = Some([comparison.sorter(), comparison.sorter()]);
+        }
         comparison.input = Input::Walk(Box::new(Walk::start(reader, before.root, after.root).await?));
         return Ok(comparison);
     }
@@ -279,9 +220,11 @@ pub struct Comparison<'s> {
     key: Arc<KeySpec>,
     /// Rows without a DN are known by their content, less what is hidden.
     by_visible_hash: bool,
+    /// Where rows come in order but those that are known by their content: these, to be sorted.
+    set_aside: Option<[RowSorter; 2]>,
     summary: DiffSummary,
     shapes: ShapeTable,
-    hidden: HiddenAttributes,
+    visibilities: Visibilities,
     coverage: ComparedCoverage,
     unknown: Unknown,
     stored_duplicates: [u64; 2],
@@ -344,8 +287,14 @@ impl Comparison<'_> {
         match std::mem::replace(&mut self.input, Input::Done) {
             Input::Walk(mut walk) => match walk.next().await? {
                 Some(groups) => {
-                    groups.iter().for_each(|group| self.settle_group(group));
+                    groups.iter().try_for_each(|group| self.take_group(group))?;
                     self.input = Input::Walk(walk);
+                    Ok(true)
+                }
+                None if self.set_aside.is_some() => {
+                    self.summary.unchanged += walk.counted.unchanged;
+                    let [older, newer] = self.set_aside.take().expect("it was just seen");
+                    self.input = Input::Sorted(Box::new(MergedRows::new(older, newer)?));
                     Ok(true)
                 }
                 None => {
@@ -373,10 +322,29 @@ impl Comparison<'_> {
         }
     }
 
+    /// Settles the rows of one key, or sets them aside where their order is another.
+    fn take_group(&mut self, group: &Group) -> Result<()> {
+        let Some(mut sorters) = self.set_aside.take() else {
+            self.settle_group(group);
+            return Ok(());
+        };
+        if is_hash(&group.key) {
+            group.before.iter().try_for_each(|row| self.sort_in(&mut sorters[0], row.row()))?;
+            group.after.iter().try_for_each(|row| self.sort_in(&mut sorters[1], row.row()))?;
+        } else {
+            self.summary.duplicate_keys += u64::from(group.before.len() > 1 || group.after.len() > 1);
+            self.settle_group(group);
+        }
+        self.set_aside = Some(sorters);
+        Ok(())
+    }
+
     fn settle_group(&mut self, group: &Group) {
         // Counting alone needs no copies of rows, unless what they hold decides.
         let pairs = group.before.len().min(group.after.len()) as u64;
         let simple = self.options.ignore.is_empty()
+            && self.options.noise.is_none()
+            && self.options.severity.is_none()
             && !(*self.key == KeySpec::Dn && is_hash(&group.key))
             && self.unknown.is_nothing();
         if self.options.summary_only && simple {
@@ -413,21 +381,37 @@ impl Comparison<'_> {
     fn settle_pair(&mut self, key: &[u8], before: Row, after: Row) {
         let dn = dn_of(key).or_else(|| after.as_ref().dn());
         let class = after.as_ref().class_name();
-        let (mut differs, mut fields) = (false, Vec::new());
+        let DiffOptions { ignore, noise, .. } = &self.options;
+        let noise = noise.as_deref();
+        // Mostly everything counts, and nothing need be looked up.
+        let counts_all = noise.is_none() && !ignore.has_attributes();
+        let mut visibility = (!counts_all).then(|| self.visibilities.of(class, noise));
+        let (mut differs, mut n_noise, mut fields) = (false, 0, Vec::new());
         for_each_difference(before.as_ref(), after.as_ref(), |difference| {
             if difference.is_one_sided && self.unknown.is_attributes() {
                 return;
             }
             differs = true;
-            if !self.hidden.contains(&self.options.ignore, class, difference.name) {
-                fields.push(difference.name.into());
+            let of_name = |visibility: &mut &mut ClassVisibility| visibility.of(difference.name, class, ignore, noise);
+            match visibility.as_mut().map_or(Visibility::Shown, of_name) {
+                Visibility::Shown => fields.push(difference.name.into()),
+                Visibility::Noise => n_noise += 1,
+                Visibility::Hidden => {}
             }
         });
         if !differs {
             self.summary.unchanged += 1;
-        } else if fields.is_empty() || self.options.ignore.hides_dn(dn) {
+            return;
+        }
+        if self.options.ignore.hides_dn(dn) || fields.is_empty() && n_noise == 0 {
             self.summary.hidden += 1;
-        } else {
+            return;
+        }
+        if let Some(counts) = &mut self.summary.noise {
+            counts.noise_attributes += n_noise;
+            counts.noise_changes += u64::from(fields.is_empty());
+        }
+        if !fields.is_empty() {
             self.summary.changed += 1;
             self.give(ChangeKind::Changed, Some(before), Some(after), fields);
         }
@@ -443,6 +427,10 @@ impl Comparison<'_> {
             self.summary.hidden += 1;
         } else if cannot_be_found || self.unknown.may_lack(lacking_side, row.as_ref(), dn, &self.key) {
             self.summary.unknown += 1;
+        } else if let Some(counts) = &mut self.summary.noise
+            && self.visibilities.of(row.as_ref().class_name(), self.options.noise.as_deref()).is_noise
+        {
+            counts.noise_changes += 1;
         } else if kind == ChangeKind::Removed {
             self.summary.removed += 1;
             self.give(kind, Some(row), None, Vec::new());
@@ -453,9 +441,21 @@ impl Comparison<'_> {
     }
 
     fn give(&mut self, kind: ChangeKind, before: Option<Row>, after: Option<Row>, fields: Vec<Box<str>>) {
-        if !self.options.summary_only {
-            self.waiting.push_back(Change { kind, before, after, key: Arc::clone(&self.key), fields });
+        if self.options.summary_only && self.options.severity.is_none() {
+            return;
         }
+        let mut change = Change { kind, before, after, key: Arc::clone(&self.key), fields, judgement: None };
+        if let (Some(model), Some(risk)) = (&self.options.severity, &mut self.summary.risk) {
+            let decision = model.decide(&change);
+            let is_given = decision.severity >= self.options.min_severity;
+            risk.add(decision.severity, is_given);
+            // What is not given needs no words.
+            if self.options.summary_only || !is_given {
+                return;
+            }
+            change.judgement = Some(Box::new(decision.explain(&change)));
+        }
+        self.waiting.push_back(change);
     }
 
     fn sorter(&self) -> RowSorter {
@@ -481,6 +481,15 @@ impl Comparison<'_> {
     /// Copies a row without what is hidden of it.
     fn visible(&mut self, row: RowRef<'_>) -> Row {
         let class = row.class_name();
-        keep(row, |name| !self.hidden.contains(&self.options.ignore, class, name))
+        let DiffOptions { ignore, noise, .. } = &self.options;
+        let noise = noise.as_deref();
+        let visibility = self.visibilities.of(class, noise);
+        // Where all of a class is noise, its rows are still different rows.
+        let is_noise = visibility.is_noise;
+        keep(row, |name| match visibility.of(name, class, ignore, noise) {
+            Visibility::Shown => true,
+            Visibility::Noise => is_noise,
+            Visibility::Hidden => false,
+        })
     }
 }

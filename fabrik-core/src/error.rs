@@ -32,6 +32,20 @@ pub enum Error {
         /// What is wrong with it, naming the member where one is at fault.
         problem: String,
     },
+    /// A table of rules cannot be used.
+    #[error("{table}: {}{field} {value:?} is not valid: expected {expected}", place(rule))]
+    InvalidTable {
+        /// The table, as the caller named it.
+        table: String,
+        /// The rule at fault: its id, or its number where it has none; empty when it is the table as a whole.
+        rule: String,
+        /// The field of the rule.
+        field: String,
+        /// What it holds, shortened when long.
+        value: String,
+        /// What would have been accepted.
+        expected: String,
+    },
     /// The source could not deliver its rows; nothing was stored.
     #[error("{origin} cannot be captured: {problem}")]
     Source {
@@ -43,6 +57,10 @@ pub enum Error {
         #[source]
         source: Option<BoxError>,
     },
+    /// A step that works on rows cannot run, or failed at a row; nothing was stored.
+    #[cfg(feature = "process")]
+    #[error(transparent)]
+    Step(crate::process::StepError),
     /// No query of this name has snapshots.
     #[error("query {name:?} not found{hint}")]
     QueryNotFound {
@@ -180,9 +198,13 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::InvalidArgument { .. } | Self::InvalidRow { .. } | Self::Source { .. } | Self::NotAStore { .. } => {
-                ErrorKind::InvalidInput
-            }
+            Self::InvalidArgument { .. }
+            | Self::InvalidRow { .. }
+            | Self::InvalidTable { .. }
+            | Self::Source { .. }
+            | Self::NotAStore { .. } => ErrorKind::InvalidInput,
+            #[cfg(feature = "process")]
+            Self::Step(_) => ErrorKind::InvalidInput,
             Self::QueryNotFound { .. } | Self::SnapshotNotFound { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. } => ErrorKind::Ambiguous,
             Self::ChunkNotFound { .. } | Self::ChunkDamaged { .. } | Self::RecordDamaged { .. } => ErrorKind::Damaged,
@@ -228,6 +250,10 @@ pub(crate) fn shorten(value: &str) -> String {
     let mut short: String = value.chars().take(LONGEST).collect();
     short.push('…');
     short
+}
+
+fn place(rule: &str) -> String {
+    if rule.is_empty() { String::new() } else { format!("{rule}: ") }
 }
 
 fn hurts(snapshots: &[SnapshotId]) -> String {

@@ -45,7 +45,9 @@
 //! # Where things are
 //!
 //! - [`capture`] takes rows from a [`Source`] into a [`store`]; [`rows`] streams them out again.
+//! - [`process`] has the steps that may work on rows in between.
 //! - [`compare`], [`timeline`], [`heatmap`] and [`search_keys`] ask what changed.
+//! - [`severity`] tells how much a change matters, [`noise`] what changes by itself; both are tables of rules.
 //! - [`resolve`] finds the snapshot a person means by `QUERY@-7d`.
 //! - [`plan_retention`] and [`apply_retention`] forget; [`verify`] checks, [`stats`] measures.
 //! - [`view`] has the JSON shapes that all facades share.
@@ -56,6 +58,7 @@
 //! # Features
 //!
 //! - `sqlite` (default): the store in one SQLite file.
+//! - `process` (default): the steps of [`process`] that work on rows before they are stored.
 //! - `postgres`: the store in a PostgreSQL database, for many processes.
 //! - `conformance`: the laws that every store must pass, for stores written elsewhere.
 
@@ -69,11 +72,16 @@ mod error;
 mod heatmap;
 mod id;
 mod key;
+pub mod noise;
+#[cfg(feature = "process")]
+pub mod process;
 mod reference;
 mod retention;
 mod row;
 mod rows;
+mod rules;
 mod search;
+pub mod severity;
 mod snapshot;
 mod sort;
 mod source;
@@ -91,8 +99,8 @@ pub use capture::{
 };
 pub use chunk::NewChunk;
 pub use diff::{
-    Change, ChangeKind, ComparedCoverage, Comparison, DiffOptions, DiffSummary, FieldChange, Ignore, Report, compare,
-    summarize, warnings,
+    Change, ChangeKind, ComparedCoverage, Comparison, DiffOptions, DiffSummary, FieldChange, Ignore, NoiseCounts,
+    Report, compare, summarize, warnings,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use heatmap::{Heatmap, HeatmapDay, Window, heatmap, parse_timezone};

@@ -136,6 +136,13 @@ fn measure(
     );
     let across = figures.first_last.result.total();
     report.add("compare, first and last", rows, Some(across), Figure::Time(figures.first_last.median), base);
+    let plain = Some(("the same as it is", Figure::Time(figures.first_last.median)));
+    for (operation, taken) in [
+        ("compare, first and last, judged", &figures.first_last_judged),
+        ("compare, first and last, without noise", &figures.first_last_without_noise),
+    ] {
+        report.add(operation, rows, Some(taken.result.total()), Figure::Time(taken.median), plain);
+    }
     for (limit, time) in &figures.timelines {
         report.add(format!("timeline over {limit}"), rows, None, Figure::Time(*time), None);
     }

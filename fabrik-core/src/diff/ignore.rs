@@ -1,8 +1,7 @@
-//! Noise rules: what a reader does not want to see of a comparison.
+//! Patterns of what a reader does not want to see of a comparison.
 
 use std::str::FromStr;
 
-use hashbrown::HashMap;
 use wildmatch::WildMatch;
 
 use crate::error::Error;
@@ -88,7 +87,8 @@ impl Ignore {
         !self.attributes.is_empty()
     }
 
-    fn hides_attribute(&self, class: Option<&str>, name: &str) -> bool {
+    /// Returns whether an attribute of rows of a class is hidden.
+    pub(super) fn hides_attribute(&self, class: Option<&str>, name: &str) -> bool {
         self.attributes.iter().any(|pattern| {
             pattern.attribute.matches(name)
                 && pattern.class.as_ref().is_none_or(|wanted| wanted.matches(class.unwrap_or_default()))
@@ -102,22 +102,6 @@ impl FromStr for Ignore {
     /// Reads one pattern.
     fn from_str(pattern: &str) -> Result<Self, Error> {
         Self::parse([pattern])
-    }
-}
-
-/// Remembers which attributes of which class are hidden: rows come in thousands, classes in dozens.
-#[derive(Debug, Default)]
-pub(crate) struct HiddenAttributes {
-    by_class: HashMap<String, HashMap<String, bool>>,
-}
-
-impl HiddenAttributes {
-    pub(crate) fn contains(&mut self, ignore: &Ignore, class: Option<&str>, name: &str) -> bool {
-        if ignore.attributes.is_empty() {
-            return false;
-        }
-        let names = self.by_class.entry_ref(class.unwrap_or_default()).or_default();
-        *names.entry_ref(name).or_insert_with(|| ignore.hides_attribute(class, name))
     }
 }
 

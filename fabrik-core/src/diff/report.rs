@@ -19,11 +19,29 @@ const SPOOL_BYTES: usize = 8 << 20;
 impl Change {
     /// Appends the change as the lists of the document show it: an added or removed row in full, a changed
     /// one as `{"key": {…}, "fields": {name: {"before", "after"}}}`.
+    ///
+    /// A change that was judged has `severity`, `reason` and `rule` besides. Then an added or removed row stands in
+    /// `{"row": {…}, "severity": …}`, since it may well have a `severity` of its own.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        if self.kind != ChangeKind::Changed {
-            self.row().write_json(out);
-            return;
+        match (self.kind, self.judgement()) {
+            (ChangeKind::Changed, _) => self.write_changed_json(out),
+            (_, None) => return self.row().write_json(out),
+            (_, Some(_)) => {
+                out.extend_from_slice(b"{\"row\":");
+                self.row().write_json(out);
+                out.push(b'}');
+            }
         }
+        if let Some(judgement) = self.judgement() {
+            out.pop();
+            let start = out.len();
+            serde_json::to_writer(&mut *out, judgement).expect("a judgement has a JSON form, and a vector takes it");
+            // Its members go on where those of the change ended.
+            out[start] = b',';
+        }
+    }
+
+    fn write_changed_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"key\":{");
         let mut first = true;
         self.for_each_key_column(|name, value| {

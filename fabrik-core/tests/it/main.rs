@@ -18,6 +18,7 @@ mod heatmap;
 mod history;
 mod ignoring;
 mod large_trees;
+mod noise;
 #[cfg(feature = "sqlite")]
 mod opening;
 #[cfg(feature = "postgres")]
@@ -25,5 +26,6 @@ mod postgres;
 mod references;
 mod retention;
 mod searching;
+mod severity;
 mod timelines;
 mod verdicts;

@@ -1,14 +1,16 @@
 //! `fabrik compare`: what changed between two snapshots.
 
 mod markdown;
+mod rules;
 mod terminal;
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use clap::{Args, ValueEnum};
+use fabrik_core::severity::Severity;
 use fabrik_core::{
-    Change, ChangeKind, ComparedCoverage, Comparison, DiffOptions, DiffSummary, Error, Ignore, KeySpec, Report,
-    Snapshot, compare, resolve, warnings,
+    Change, ChangeKind, ComparedCoverage, Comparison, DiffOptions, DiffSummary, Ignore, KeySpec, Report, Snapshot,
+    compare, resolve, warnings,
 };
 use serde::Serialize;
 use tempfile::SpooledTempFile;
@@ -16,6 +18,7 @@ use tempfile::SpooledTempFile;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::session::Session;
+use rules::RuleOptions;
 
 /// Show what changed from one snapshot to another, which may be of different queries.
 #[derive(Debug, Args)]
@@ -37,10 +40,12 @@ pub(super) struct Compare {
     /// Hide changes: ATTRIBUTE, CLASS.ATTRIBUTE or a DN, with * and ? as wild cards. May be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(super) ignore: Vec<String>,
+    #[command(flatten)]
+    rules: RuleOptions,
     /// Count only.
     #[arg(long)]
     summary: bool,
-    /// End with exit code 3 when the snapshots differ.
+    /// End with exit code 3 when the snapshots differ, with --min-severity when a change is at least so severe.
     #[arg(long)]
     exit_code: bool,
     /// How to print the result. [default: table in a terminal, else json]
@@ -81,6 +86,7 @@ impl Compare {
             key_fields: None,
             key_strategy: None,
             ignore: Vec::new(),
+            rules: RuleOptions::default(),
             summary: false,
             exit_code: false,
             format: Some(CompareFormat::Table),
@@ -94,10 +100,10 @@ impl Compare {
         let after = resolve(&*store, &self.after, session.now).await?;
         let comparison = compare(&*store, &before, &after, options).await?;
         let summary = self.print(comparison, &before, &after, &mut session.out).await?;
-        Ok(if self.exit_code && !summary.is_equal() { Exit::Different } else { Exit::Done })
+        Ok(if self.exit_code && self.rules.differs(&summary) { Exit::Different } else { Exit::Done })
     }
 
-    fn options(&self) -> Result<DiffOptions, Error> {
+    fn options(&self) -> Result<DiffOptions, Failure> {
         let mut options = DiffOptions::default().with_spill_dir(std::env::temp_dir());
         options.ignore = Ignore::parse(&self.ignore)?;
         options.summary_only = self.summary;
@@ -109,6 +115,7 @@ impl Compare {
         if let Some(fields) = &self.key_fields {
             options.key = Some(fields.clone());
         }
+        self.rules.apply(&mut options)?;
         Ok(options)
     }
 
@@ -133,14 +140,14 @@ impl Compare {
                     Grouped::collect(comparison, |change, text| terminal::write_change(change, columns, paint, text));
                 let mut grouped = grouped.await?;
                 terminal::write_head(before, after, &grouped.summary, paint, out)?;
-                grouped.write_to(out, |_| None)?;
+                grouped.write_worst_first(out)?;
                 Ok(grouped.summary)
             }
             CompareFormat::Markdown => {
                 let mut grouped = Grouped::collect(comparison, markdown::write_change).await?;
                 markdown::write_head(before, after, &grouped.summary, &self.ignore, out)?;
                 let summary = grouped.summary;
-                grouped.write_to(out, |kind| Some(markdown::heading(kind, &summary)))?;
+                grouped.write_by_kind(out, |kind| markdown::heading(kind, &summary))?;
                 Ok(summary)
             }
         }
@@ -172,13 +179,16 @@ async fn print_lines(
             change_json.clear();
             change.write_json(&mut change_json);
             line.clear();
+            // An object of `key` and `fields`, or of `row`, where it was judged: the kind goes in front.
+            let is_object = change.kind == ChangeKind::Changed || change.judgement().is_some();
             match change.kind {
+                ChangeKind::Added if is_object => line.extend_from_slice(b"{\"kind\":\"added\","),
+                ChangeKind::Removed if is_object => line.extend_from_slice(b"{\"kind\":\"removed\","),
                 ChangeKind::Added => line.extend_from_slice(b"{\"kind\":\"added\",\"row\":"),
                 ChangeKind::Removed => line.extend_from_slice(b"{\"kind\":\"removed\",\"row\":"),
                 ChangeKind::Changed => line.extend_from_slice(b"{\"kind\":\"changed\","),
             }
-            if change.kind == ChangeKind::Changed {
-                // Already an object of `key` and `fields`: the kind goes in front.
+            if is_object {
                 line.extend_from_slice(&change_json[1..]);
             } else {
                 line.extend_from_slice(&change_json);
@@ -197,9 +207,12 @@ async fn print_lines(
 /// Up to this many bytes the text of a kind of change waits in memory, then in a temporary file.
 const SPOOL_BYTES: usize = 8 << 20;
 
-/// Changes as text, put together by kind; the counts are known only after the last.
+const KINDS: [ChangeKind; 3] = [ChangeKind::Added, ChangeKind::Removed, ChangeKind::Changed];
+
+/// Changes as text, put together by severity and kind; the counts are known only after the last.
 struct Grouped {
-    groups: [SpooledTempFile; 3],
+    /// For each severity, worst first, the kinds. Where changes are not judged, all are in the first.
+    groups: [[SpooledTempFile; 3]; 5],
     summary: DiffSummary,
 }
 
@@ -208,7 +221,7 @@ impl Grouped {
         mut comparison: Comparison<'_>,
         write: impl Fn(&Change, &mut Vec<u8>) -> io::Result<()>,
     ) -> Result<Self, Failure> {
-        let mut groups = [(); 3].map(|()| SpooledTempFile::new(SPOOL_BYTES));
+        let mut groups = [(); 5].map(|()| [(); 3].map(|()| SpooledTempFile::new(SPOOL_BYTES)));
         let mut text = Vec::new();
         loop {
             let batch = comparison.next_batch().await?;
@@ -218,31 +231,47 @@ impl Grouped {
             for change in &batch {
                 text.clear();
                 write(change, &mut text)?;
-                groups[change.kind as usize].write_all(&text)?;
+                let severity = change.judgement().map_or(Severity::Critical, |judgement| judgement.severity);
+                let rank = Severity::Critical as usize - severity as usize;
+                groups[rank][change.kind as usize].write_all(&text)?;
             }
         }
     }
 
-    /// Writes the groups that are not empty, each below its heading.
-    fn write_to(&mut self, out: &mut Output, heading: impl Fn(ChangeKind) -> Option<String>) -> io::Result<()> {
-        let kinds = [ChangeKind::Added, ChangeKind::Removed, ChangeKind::Changed];
-        for (kind, text) in kinds.into_iter().zip(&mut self.groups) {
-            if text.stream_position()? == 0 {
-                continue;
-            }
-            if let Some(heading) = heading(kind) {
-                out.write_all(heading.as_bytes())?;
-            }
-            text.seek(SeekFrom::Start(0))?;
-            let mut block = vec![0; 64 << 10];
-            loop {
-                let len = text.read(&mut block)?;
-                if len == 0 {
-                    break;
+    /// Writes the worst changes first, by kind among equals.
+    fn write_worst_first(&mut self, out: &mut Output) -> io::Result<()> {
+        self.groups.iter_mut().flatten().try_for_each(|text| copy(text, out))
+    }
+
+    /// Writes the kinds that there are, each below its heading with the worst first.
+    fn write_by_kind(&mut self, out: &mut Output, heading: impl Fn(ChangeKind) -> String) -> io::Result<()> {
+        for kind in KINDS {
+            let mut has_heading = false;
+            for text in self.groups.iter_mut().map(|kinds| &mut kinds[kind as usize]) {
+                if text.stream_position()? == 0 {
+                    continue;
                 }
-                out.write_all(&block[..len])?;
+                if !std::mem::replace(&mut has_heading, true) {
+                    out.write_all(heading(kind).as_bytes())?;
+                }
+                copy(text, out)?;
             }
         }
         Ok(())
+    }
+}
+
+fn copy(text: &mut SpooledTempFile, out: &mut Output) -> io::Result<()> {
+    if text.stream_position()? == 0 {
+        return Ok(());
+    }
+    text.seek(SeekFrom::Start(0))?;
+    let mut block = vec![0; 64 << 10];
+    loop {
+        let len = text.read(&mut block)?;
+        if len == 0 {
+            return Ok(());
+        }
+        out.write_all(&block[..len])?;
     }
 }

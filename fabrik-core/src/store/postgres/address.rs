@@ -70,7 +70,9 @@ impl PostgresAddress {
         Ok(self)
     }
 
-    pub(super) fn options(&self) -> &PgConnectOptions {
+    /// Returns how to connect, for other parts of a program that keep tables of their own in the same database.
+    #[must_use]
+    pub fn options(&self) -> &PgConnectOptions {
         &self.options
     }
 }

@@ -105,7 +105,7 @@ impl PostgresStore {
             let mut connection = connect(address).await?;
             prepare(address, &mut connection, mode).await?;
             store.give_back(connection);
-            Ok(())
+            Result::<()>::Ok(())
         };
         store.watcher.within(connected).await?;
         Ok(store)

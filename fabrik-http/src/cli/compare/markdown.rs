@@ -43,6 +43,9 @@ pub(super) fn write_head(
         writeln!(out, "\n> **Note:** {}", text(&warning))?;
     }
     writeln!(out, "\n**{}**", super::terminal::describe(summary, Paint { on: false }))?;
+    if let Some(risk) = &summary.risk {
+        writeln!(out, "\n**{}**", super::terminal::describe_risk(risk, Paint { on: false }))?;
+    }
     if !ignored.is_empty() {
         let patterns: Vec<String> = ignored.iter().map(|pattern| code(pattern)).collect();
         writeln!(out, "\nNot shown: {}", patterns.join(", "))?;
@@ -52,27 +55,28 @@ pub(super) fn write_head(
 
 /// Returns the heading of a kind of change with the head of its table.
 pub(super) fn heading(kind: ChangeKind, summary: &DiffSummary) -> String {
-    match kind {
-        ChangeKind::Added => format!("\n## Added ({})\n\n| object | class |\n| --- | --- |\n", count(summary.added)),
-        ChangeKind::Removed => {
-            format!("\n## Removed ({})\n\n| object | class |\n| --- | --- |\n", count(summary.removed))
-        }
-        ChangeKind::Changed => format!(
-            "\n## Changed ({})\n\n| object | attribute | before | after |\n| --- | --- | --- | --- |\n",
-            count(summary.changed)
-        ),
-    }
+    let (title, number, columns) = match kind {
+        ChangeKind::Added => ("Added", summary.added, "object | class"),
+        ChangeKind::Removed => ("Removed", summary.removed, "object | class"),
+        ChangeKind::Changed => ("Changed", summary.changed, "object | attribute | before | after"),
+    };
+    let judged = if summary.risk.is_some() { "severity | why | " } else { "" };
+    let rule = ["---"].repeat(judged.matches('|').count() + columns.matches('|').count() + 1).join(" | ");
+    format!("\n## {title} ({})\n\n| {judged}{columns} |\n| {rule} |\n", count(number))
 }
 
 /// Writes a change as lines of its table.
 pub(super) fn write_change(change: &Change, out: &mut Vec<u8>) -> io::Result<()> {
     let name = code(&name_of(change));
+    let judged = change.judgement().map(|judgement| format!("{} | {} | ", judgement.severity, text(&judgement.reason)));
+    let judged = judged.unwrap_or_default();
     if change.kind != ChangeKind::Changed {
-        return writeln!(out, "| {name} | {} |", text(change.row().class_name().unwrap_or_default()));
+        return writeln!(out, "| {judged}{name} | {} |", text(change.row().class_name().unwrap_or_default()));
     }
     for (i, field) in change.fields().enumerate() {
-        let name = if i == 0 { name.as_str() } else { "" };
-        writeln!(out, "| {name} | {} | {} | {} |", text(field.name), shown(field.before), shown(field.after))?;
+        let blank = if judged.is_empty() { "" } else { " |  | " };
+        let (judged, name) = if i == 0 { (judged.as_str(), name.as_str()) } else { (blank, "") };
+        writeln!(out, "| {judged}{name} | {} | {} | {} |", text(field.name), shown(field.before), shown(field.after))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use fabrik_core::severity::{Risk, Severity};
 use fabrik_core::{Change, ChangeKind, DN, DiffSummary, Snapshot, warnings};
 
 use crate::cli::fields::{FieldLine, write_fields};
@@ -25,7 +26,35 @@ pub(super) fn write_head(
     for warning in warnings(before, after) {
         writeln!(out, "{}", paint.with(Ink::Yellow, &format!("note: {}", visible(&warning))))?;
     }
-    writeln!(out, "{}", describe(summary, paint))
+    writeln!(out, "{}", describe(summary, paint))?;
+    match &summary.risk {
+        Some(risk) => writeln!(out, "{}", describe_risk(risk, paint)),
+        None => Ok(()),
+    }
+}
+
+/// Writes the score and how many changes have which severity, in one line.
+pub(super) fn describe_risk(risk: &Risk, paint: Paint) -> String {
+    let Some(level) = risk.risk_level else { return "risk 0 of 100: nothing changed".to_owned() };
+    let with = |severity: Severity| (risk.by_severity.of(severity), severity);
+    let counts = Severity::WORST_FIRST.map(with);
+    let counts = counts.iter().filter(|(number, _)| *number > 0);
+    let counts: Vec<String> = counts.map(|(number, severity)| format!("{} {severity}", count(*number))).collect();
+    let mut line = paint.with(ink_of(level), &format!("risk {} of 100", risk.risk_score));
+    line.push_str(&format!(": {}", counts.join(", ")));
+    if risk.below_min_severity > 0 {
+        line.push_str(&format!("; {} less severe than asked for not shown", count(risk.below_min_severity)));
+    }
+    line
+}
+
+fn ink_of(severity: Severity) -> Ink {
+    match severity {
+        Severity::Critical | Severity::High => Ink::Red,
+        Severity::Medium => Ink::Yellow,
+        Severity::Low => Ink::Cyan,
+        Severity::Info => Ink::Dim,
+    }
 }
 
 /// Writes the counts in one line; those that are nearly always zero only when they are not.
@@ -45,6 +74,9 @@ pub(super) fn describe(summary: &DiffSummary, paint: Paint) -> String {
             parts.push(format!("{} {what}", count(number)));
         }
     }
+    if let Some(noise) = summary.noise {
+        parts.push(format!("{} only noise", count(noise.noise_changes)));
+    }
     if summary.duplicate_keys > 0 {
         parts.push(counted(summary.duplicate_keys, "key more than once", "keys more than once"));
     }
@@ -61,6 +93,10 @@ pub(super) fn write_change(change: &Change, columns: usize, paint: Paint, out: &
     let name = name_of(change);
     let class = change.row().class_name().map_or_else(String::new, |class| format!(" ({})", visible(class)));
     writeln!(out, "{} {name}{}", paint.with(ink, sign), paint.with(Ink::Dim, &class))?;
+    if let Some(judgement) = change.judgement() {
+        let severity = paint.with(ink_of(judgement.severity), judgement.severity.name());
+        writeln!(out, "    {severity}: {}", visible(&judgement.reason))?;
+    }
 
     let fields: Vec<FieldLine<'_>> = change.fields().map(|field| (field.name, field.before, field.after)).collect();
     write_fields(&fields, columns, paint, out)
