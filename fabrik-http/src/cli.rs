@@ -139,16 +139,19 @@ impl Command {
 pub(super) fn run() -> ExitCode {
     let parsed = Cli::command().try_get_matches_from(std::env::args_os()).and_then(|matches| {
         let is_store_given = matches.value_source("store") == Some(ValueSource::CommandLine);
-        Ok((Cli::from_arg_matches(&matches)?, is_store_given))
+        // To the letter: the place in it does not show its password.
+        let store = matches.get_raw("store").filter(|_| is_store_given).and_then(Iterator::last);
+        let store = store.and_then(std::ffi::OsStr::to_str).map(str::to_owned);
+        Ok((Cli::from_arg_matches(&matches)?, store))
     });
     match parsed {
-        Ok((cli, is_store_given)) => run_parsed(cli, is_store_given),
+        Ok((cli, store)) => run_parsed(cli, store),
         Err(error) => refuse(&error),
     }
 }
 
-fn run_parsed(cli: Cli, is_store_given: bool) -> ExitCode {
-    let mut session = Session::new(cli.store, cli.now, cli.no_color).with_store_given(is_store_given);
+fn run_parsed(cli: Cli, store: Option<String>) -> ExitCode {
+    let mut session = Session::new(cli.store, cli.now, cli.no_color).with_store_flag(store);
     let result = pollster::block_on(async {
         let result = cli.command.run(&mut session).await;
         let result = match result {

@@ -3,42 +3,65 @@
 //! Routes are declared in `routes/`, each with its rights and limits; `registry` makes the router and the OpenAPI
 //! document of them. [`AppState`] is what handlers work with. [`router`] needs no socket; [`serve`] brings one.
 
+mod api_keys;
+mod audit;
+mod authority;
 mod caller;
 mod clock;
+mod console;
 mod db;
 mod describe;
 mod error;
 mod etag;
+mod events;
 mod extract;
 mod first;
+mod folding;
 mod headers;
+mod jobs;
+mod ldap;
 mod listing;
 mod lockout;
 mod logging;
+mod mail;
+mod mail_tokens;
 mod memberships;
 mod metrics;
+mod mfa;
 mod model;
 mod moment;
+mod notifications;
 mod observe;
+mod oidc;
 mod openapi;
+mod outside;
 mod page;
+mod password_reset;
 mod passwords;
 mod peer;
 mod permissions;
+mod quotas;
 mod registry;
+mod reset_codes;
 mod resource;
 mod routes;
 mod run;
+mod seal;
 mod secrets;
 mod sessions;
 pub mod settings;
+mod socket;
+mod spent_tokens;
 mod state;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod tickets;
 mod tokens;
 mod users;
 mod validate;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -49,14 +72,18 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+pub use audit::{AuditDamage, AuditDamageKind, AuditHead, AuditHeadError, AuditReport, verify_audit, verify_audit_at};
 pub use clock::Clock;
+pub use console::{UserSummary, generate_reset_code, list_users};
 pub use db::{DatabasePlace, DbError};
 pub use first::{AdminError, FirstStart, create_temporary_admin, create_user, first_start, reset_password};
-pub use logging::start_logging;
+pub use jobs::run_jobs;
+pub use logging::{Logging, LoggingError, start_logging};
 pub use registry::Access;
-pub use run::{ServeError, serve};
+pub use run::{ServeError, serve, site_address};
 pub use settings::Settings;
 pub use state::AppState;
+pub use telemetry::TelemetryError;
 
 use error::ApiError;
 use peer::Peer;
@@ -111,12 +138,15 @@ fn layered(routes: Router<AppState>, state: &AppState) -> Router {
 /// Limits what comes from one address, whatever it asks for.
 async fn hold_zones(state: axum::extract::State<AppState>, peer: Peer, request: Request, next: Next) -> Response {
     let path = request.uri().path().trim_end_matches('/');
-    let is_guessing = ["/api/auth/login", "/api/auth/password-reset"].contains(&path);
-    let zones = [(path.starts_with("/api/"), Scope::ZoneApi), (is_guessing, Scope::ZoneLogin)];
+    let is_guessing =
+        ["/api/auth/ldap-login", "/api/auth/login", "/api/auth/password-reset", "/api/auth/password-reset/confirm"]
+            .contains(&path);
+    let is_asking = path.starts_with("/api/") || path.starts_with("/ws/");
+    let zones = [(is_asking, Scope::ZoneApi), (is_guessing, Scope::ZoneLogin)];
     let bucket = Bucket::of_address(peer.ip);
     for (_, scope) in zones.into_iter().filter(|(is_in, _)| *is_in) {
-        if let Err(wait) = state.throttles().take(scope, bucket) {
-            return ApiError::Throttled(wait).into_response();
+        if let Err(error) = state.throttles().take(state.db(), scope, bucket).await {
+            return error.into_response();
         }
     }
     next.run(request).await

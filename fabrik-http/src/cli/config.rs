@@ -30,8 +30,8 @@ impl Config {
         let columns = [Column::text("setting"), Column::text("value"), Column::text("from"), Column::long("about")];
         let mut table = Table::new(columns);
         for shown in layers.shown() {
-            let (key, about) = (shown.setting.key.to_owned(), shown.setting.about.to_owned());
-            table.row([key, shown.value, shown.origin.to_string(), about]);
+            let about = shown.setting.about.to_owned();
+            table.row([shown.key, shown.value, shown.origin.to_string(), about]);
         }
         table.print(&mut session.out)?;
         let settings = Settings::from_layers(&layers).map_err(usage)?;

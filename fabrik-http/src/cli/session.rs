@@ -31,9 +31,9 @@ impl Session {
         Self { out: Output::stdout(no_color), now, place, opened: None, store_flag: None }
     }
 
-    /// Notes whether the place was given on the command line.
-    pub(super) fn with_store_given(mut self, is_given: bool) -> Self {
-        self.store_flag = is_given.then(|| self.place.to_string());
+    /// Notes the place as it was given on the command line, if it was.
+    pub(super) fn with_store_flag(mut self, flag: Option<String>) -> Self {
+        self.store_flag = flag;
         self
     }
 

@@ -4,11 +4,16 @@ use std::io::{IsTerminal, Write};
 
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
-use fabrik_http::server::{AdminError, create_temporary_admin, create_user, reset_password};
+use fabrik_http::server::{
+    AdminError, UserSummary, create_temporary_admin, create_user, generate_reset_code, list_users, reset_password,
+};
 
 use super::exit::{Exit, Failure};
+use super::output::Output;
 use super::server_options::{ServerOptions, block_on};
 use super::session::Session;
+use super::table::{Column, Table};
+use super::text::moment;
 
 /// Make accounts, and let locked-out administrators in again.
 #[derive(Debug, Args)]
@@ -39,6 +44,18 @@ enum UserCommand {
         #[command(flatten)]
         options: ServerOptions,
     },
+    /// Make a code by which a user chooses a new password within half an hour.
+    GenerateResetCode {
+        /// The name to log in with.
+        name: String,
+        #[command(flatten)]
+        options: ServerOptions,
+    },
+    /// List the users.
+    List {
+        #[command(flatten)]
+        options: ServerOptions,
+    },
     /// Add an administrator that deletes itself, and print its name and password.
     Recover {
         /// For how long.
@@ -63,6 +80,17 @@ impl User {
                     reset_password(&state, name, &ask_password()?).await.map_err(refused)?;
                     writeln!(session.out, "{name} has a new password, is not locked, and is logged out everywhere")?;
                 }
+                UserCommand::GenerateResetCode { name, options } => {
+                    let state = options.open_state(session).await?;
+                    let (code, expires_at) = generate_reset_code(&state, name).await.map_err(refused)?;
+                    let end = moment(expires_at);
+                    writeln!(session.out, "{name} can choose a new password with the code {code} until {end}")?;
+                }
+                UserCommand::List { options } => {
+                    let state = options.open_state(session).await?;
+                    let users = list_users(&state).await.map_err(|error| Failure::refused(&error))?;
+                    print_users(&users, &mut session.out)?;
+                }
                 UserCommand::Recover { minutes, options } => {
                     let state = options.open_state(session).await?;
                     let life = TimeDelta::minutes((*minutes).into());
@@ -76,6 +104,28 @@ impl User {
             Ok(Exit::Done)
         })
     }
+}
+
+fn print_users(users: &[UserSummary], out: &mut Output) -> Result<(), Failure> {
+    let mut table = Table::new([
+        Column::long("NAME"),
+        Column::long("E-MAIL"),
+        Column::text("RIGHTS"),
+        Column::text("STATE"),
+        Column::text("PASSWORD"),
+        Column::text("LAST LOGIN"),
+    ]);
+    for user in users {
+        table.row([
+            user.username.clone(),
+            user.email.clone(),
+            if user.is_admin { "admin" } else { "user" }.to_owned(),
+            if user.is_active { "active" } else { "not active" }.to_owned(),
+            user.auth_source.clone(),
+            user.last_login.map_or_else(|| "never".to_owned(), moment),
+        ]);
+    }
+    Ok(table.print(out)?)
 }
 
 fn refused(error: AdminError) -> Failure {

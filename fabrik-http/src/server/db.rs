@@ -6,6 +6,8 @@
 
 mod place;
 mod row;
+#[cfg(test)]
+mod tests;
 
 use sea_query::{PostgresQueryBuilder, SqliteQueryBuilder};
 use sea_query_sqlx::SqlxBinder;

@@ -157,7 +157,6 @@ impl Schemas {
         reference
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the first route with parameters of its own needs it"))]
     /// Adds the schema that parameters are checked against, and returns it in full; the document shows the parameters.
     pub(crate) fn hide<T: JsonSchema + 'static>(&mut self) -> Value {
         let name = T::schema_name().into_owned();

@@ -73,6 +73,8 @@ pub(crate) enum ApiError {
     UnsupportedMediaType(String),
     /// Too many requests; one will be taken after this time.
     Throttled(Duration),
+    /// As much was done today as is allowed; more will be after this time.
+    OverQuota { detail: String, wait: Duration },
     /// The account is locked for this time.
     Locked(Duration),
     /// Something that this server depends on is not there.
@@ -104,7 +106,7 @@ impl ApiError {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Throttled(_) | Self::Locked(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Throttled(_) | Self::OverQuota { .. } | Self::Locked(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { status, .. } => *status,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -137,6 +139,7 @@ impl ApiError {
                 let unit = if seconds == 1 { "second" } else { "seconds" };
                 json!({ "detail": format!("Request was throttled. Expected available in {seconds} {unit}.") })
             }
+            Self::OverQuota { detail, .. } => json!({ "detail": detail }),
             Self::Locked(wait) => {
                 let minutes = whole_seconds(*wait).div_ceil(60);
                 let unit = if minutes == 1 { "minute" } else { "minutes" };
@@ -167,7 +170,7 @@ impl IntoResponse for ApiError {
             tracing::error!(error = %chain(&**error), "request failed");
         }
         let mut response = (self.status(), Json(self.body())).into_response();
-        if let Self::Throttled(wait) | Self::Locked(wait) = &self {
+        if let Self::Throttled(wait) | Self::OverQuota { wait, .. } | Self::Locked(wait) = &self {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*wait).max(1)));
         }
         if response.status() == StatusCode::UNAUTHORIZED {

@@ -98,7 +98,6 @@ fn read<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, ApiError> 
 
 /// The query of an address, checked like a body.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the first route with parameters of its own takes it"))]
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + JsonSchema> FromRequestParts<AppState> for Query<T> {

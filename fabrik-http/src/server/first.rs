@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::db::DbError;
 use super::error::{ApiError, FieldErrors};
+use super::folding::fold;
 use super::memberships::{USER_GROUPS, group_named};
 use super::passwords::weaknesses;
 use super::permissions::{ADMIN, USERS};
@@ -22,7 +23,7 @@ pub enum FirstStart {
     HasUsers,
     /// The administrator of the settings was made.
     AdminMade(String),
-    /// There is nobody: whoever opens this address, once, becomes the administrator.
+    /// There is nobody: whoever opens this path of the server, once, becomes the administrator.
     Link(String),
 }
 
@@ -53,8 +54,8 @@ pub(crate) async fn make_groups(state: &AppState) -> Result<(), DbError> {
         if state.db().first::<(i64,)>(&group_named(name)).await?.is_none() {
             let insert = Query::insert()
                 .into_table(Alias::new("auth_group"))
-                .columns([Alias::new("name")])
-                .values_panic([name.into()])
+                .columns(["name", "name_key"].map(Alias::new))
+                .values_panic([name.into(), fold(name).into()])
                 .on_conflict(OnConflict::new().do_nothing().to_owned())
                 .take();
             state.db().run(&insert).await?;
@@ -79,12 +80,8 @@ pub async fn first_start(state: &AppState) -> Result<FirstStart, AdminError> {
     let token = secrets::random_token();
     secrets::forget(state.db(), SETUP).await?;
     secrets::keep_unless_there(state.db(), state.clock(), SETUP, secrets::fingerprint(&token)).await?;
-    let origin = state.settings().site_url.clone().unwrap_or_else(|| {
-        let scheme = if state.settings().tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", state.settings().listen)
-    });
     // Behind the hash, the token is in no log of any server or proxy.
-    Ok(FirstStart::Link(format!("{origin}/setup/#{token}")))
+    Ok(FirstStart::Link(format!("/setup/#{token}")))
 }
 
 /// Makes the first administrator for whoever has the token of the link; it is good once.

@@ -59,15 +59,20 @@ impl<R: Resource> Listing<R> {
             .take()
     }
 
-    /// Cuts the page out of an ordered query.
+    /// Orders a query and cuts the page out of it.
     pub(crate) fn cut(&self, query: &mut SelectStatement) {
+        self.order(query);
+        query.limit(self.page.limit()).offset(self.page.offset());
+    }
+
+    /// Orders a query.
+    pub(crate) fn order(&self, query: &mut SelectStatement) {
         let table = Alias::new(R::model().table);
         for (field, direction) in &self.order {
             query.order_by((table.clone(), Alias::new(field.name)), direction.clone());
         }
         // The key comes last, so that equal values do not move between pages.
         query.order_by((table, Alias::new("id")), Order::Asc);
-        query.limit(self.page.limit()).offset(self.page.offset());
     }
 
     /// Fails where there is no such page.
@@ -165,10 +170,41 @@ fn escaped(word: &str) -> String {
 
 impl<R: Resource> Describe for Listing<R> {
     fn describe(operation: &mut Operation<'_>) {
-        let model = R::model();
         for parameter in page::parameters() {
             operation.parameter(parameter);
         }
+        Selection::<R>::describe(operation);
+        operation.error(404);
+    }
+}
+
+/// What a caller wants of a list that has no pages.
+#[derive(Debug)]
+pub(crate) struct Selection<R>(Listing<R>);
+
+impl<R: Resource> Selection<R> {
+    /// Narrows a query to what matches.
+    pub(crate) fn narrow(&self, query: &mut SelectStatement) {
+        self.0.narrow(query);
+    }
+
+    /// Orders a query.
+    pub(crate) fn order(&self, query: &mut SelectStatement) {
+        self.0.order(query);
+    }
+}
+
+impl<R: Resource> FromRequestParts<AppState> for Selection<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Listing::from_request_parts(parts, state).await.map(Self)
+    }
+}
+
+impl<R: Resource> Describe for Selection<R> {
+    fn describe(operation: &mut Operation<'_>) {
+        let model = R::model();
         let names = |has: fn(&Field) -> bool| -> Vec<_> {
             model.fields.iter().filter(|field| has(field)).map(|field| field.name).collect()
         };
@@ -196,6 +232,5 @@ impl<R: Resource> Describe for Listing<R> {
             );
         }
         operation.error(400);
-        operation.error(404);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
 
+use super::db::{DbError, Transaction};
 use super::error::ApiError;
 use super::state::AppState;
 
@@ -28,9 +29,28 @@ pub(crate) async fn check(state: &AppState, username: &str) -> Result<(), ApiErr
 
 /// Counts a failed login; the one that is too many locks the account for those to come.
 pub(crate) async fn count_failure(state: &AppState, username: &str) -> Result<(), ApiError> {
+    let mut transaction = state.db().begin().await?;
+    count(&mut transaction, state, username).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Counts a try before it is known whether it is right, for codes so short that many tries at once could find one.
+///
+/// The try that makes it too many locks the account and is itself let through; a login that succeeds clears the count.
+pub(crate) async fn begin_try(state: &AppState, username: &str) -> Result<(), ApiError> {
+    check(state, username).await?;
+    let mut transaction = state.db().begin().await?;
+    let tries = count(&mut transaction, state, username).await?;
+    transaction.commit().await?;
+    let most = i64::from(state.settings().lockout_failures);
+    if most > 0 && tries > most { Err(locked(state.settings().lockout_life)) } else { Ok(()) }
+}
+
+/// Counts one more failure and returns how many there are.
+async fn count(transaction: &mut Transaction, state: &AppState, username: &str) -> Result<i64, DbError> {
     let settings = state.settings();
     let now = state.clock().now();
-    let mut transaction = state.db().begin().await?;
     // A lock that has run out takes its failures along.
     let over = Query::delete()
         .from_table(Alias::new(TABLE))
@@ -60,8 +80,7 @@ pub(crate) async fn count_failure(state: &AppState, username: &str) -> Result<()
             .take();
         transaction.run(&lock).await?;
     }
-    transaction.commit().await?;
-    Ok(())
+    Ok(failures)
 }
 
 /// Forgets the failed logins of an account.
@@ -69,6 +88,12 @@ pub(crate) async fn clear(state: &AppState, username: &str) -> Result<(), ApiErr
     let gone = Query::delete().from_table(Alias::new(TABLE)).and_where(named(username)).take();
     state.db().run(&gone).await?;
     Ok(())
+}
+
+/// Forgets the failed logins of an account, as part of what made up for them.
+pub(crate) async fn clear_within(transaction: &mut Transaction, username: &str) -> Result<(), DbError> {
+    let gone = Query::delete().from_table(Alias::new(TABLE)).and_where(named(username)).take();
+    transaction.run(&gone).await.map(|_| ())
 }
 
 /// Forgets failures of more than a day ago.

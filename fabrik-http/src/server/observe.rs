@@ -11,6 +11,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::state::AppState;
+use super::telemetry;
 
 /// The header that carries the id, on the way in and out.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,7 +39,7 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
     let method = request.method().clone();
     // The path alone: a query may hold a ticket.
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", request_id = %id);
+    let span = telemetry::request_span(&id, request.headers());
     let mut response = CURRENT.scope(id.clone(), next.run(request).instrument(span.clone())).await;
     let header = HeaderValue::from_str(&id).expect("ids are plain, whether ours or taken over");
     response.headers_mut().insert(REQUEST_ID, header);
@@ -49,6 +50,7 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
     let route = answered.map_or("unmatched", |answered| &answered.route);
     state.metrics().count_request(&method, route, status, elapsed);
     span.in_scope(|| tracing::info!(%method, path, status, user, ms = elapsed.as_secs_f64() * 1000.0, "answered"));
+    telemetry::finish_span(&span, &method, route, status, user);
     response
 }
 

@@ -4,6 +4,7 @@ mod yaml;
 
 use serde_json::{Map, Value, json};
 
+use super::api_keys;
 use super::describe::{Operation, Schemas};
 use super::registry::{Access, Route};
 use super::validate::Components;
@@ -30,12 +31,15 @@ pub(crate) fn document(routes: &[Route]) -> (Document, Components) {
         schemas.write((name.to_owned(), schema));
     }
     let (all, shown) = schemas.finish();
+    for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        require_body(operation, &all);
+    }
     let document = json!({
         "openapi": "3.0.3",
         "info": {
             "title": "Fabrik",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": env!("CARGO_PKG_DESCRIPTION"),
+            "description": "What changed in my network, when, by whom, and did we mean it?",
             "license": { "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
         },
         "servers": [{ "url": "/", "description": "this server" }],
@@ -47,7 +51,11 @@ pub(crate) fn document(routes: &[Route]) -> (Document, Components) {
             "securitySchemes": {
                 "bearer": {
                     "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-                    "description": "the access token of a login",
+                    "description": "the access token of a login, or an API key where `api_key` is named, too",
+                },
+                "api_key": {
+                    "type": "apiKey", "in": "header", "name": api_keys::HEADER,
+                    "description": api_keys::ABOUT,
                 },
             },
             "headers": {
@@ -57,6 +65,16 @@ pub(crate) fn document(routes: &[Route]) -> (Document, Components) {
         },
     });
     (Document { json: document.to_string(), yaml: to_yaml(&document) }, all)
+}
+
+/// A body may be left out where all of its fields may be.
+fn require_body(operation: &mut Value, schemas: &Components) {
+    let Some(body) = operation.get_mut("requestBody") else { return };
+    let reference = body.pointer("/content/application~1json/schema/$ref").and_then(Value::as_str);
+    let schema = reference.and_then(|path| schemas.get(path.rsplit('/').next()?));
+    if schema.is_some_and(|schema| schema.get("required").is_none()) {
+        body["required"] = false.into();
+    }
 }
 
 fn tags(paths: &Map<String, Value>) -> Vec<Value> {
@@ -89,7 +107,8 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     operation.errors.extend(&meta.errors);
     match meta.access {
         Access::Public => {}
-        Access::Login => operation.errors.extend([401]),
+        // An API key may be refused where a session is not.
+        Access::Login => operation.errors.extend([401, 403]),
         Access::Permission(_) | Access::Admin => operation.errors.extend([401, 403]),
     }
     for status in operation.errors.clone() {
@@ -118,6 +137,9 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         Access::Permission(codename) => value["description"] = format!("Needs the permission `{codename}`.").into(),
         Access::Admin => value["description"] = "For administrators.".into(),
         Access::Login => {}
+    }
+    if api_keys::opens(meta) {
+        value["security"] = json!([{ "bearer": [] }, { "api_key": [] }]);
     }
     value
 }

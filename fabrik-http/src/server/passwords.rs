@@ -19,11 +19,18 @@ const MOST: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Passwords {
     permits: Arc<Semaphore>,
+    /// How many were hashed or checked so far: what a test compares instead of times.
+    #[cfg(test)]
+    hashed: std::sync::atomic::AtomicU64,
 }
 
 impl Passwords {
     pub(crate) fn new(threads: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(threads)) }
+        Self {
+            permits: Arc::new(Semaphore::new(threads)),
+            #[cfg(test)]
+            hashed: std::sync::atomic::AtomicU64::new(0),
+        }
     }
 
     /// Hashes a password.
@@ -45,7 +52,20 @@ impl Passwords {
         .await
     }
 
+    /// Makes codes that are too short for a fast hash as costly to guess as passwords; equal codes give equal bytes.
+    pub(crate) async fn stretch(&self, codes: Vec<String>, salt: [u8; 16]) -> Result<Vec<Vec<u8>>, ApiError> {
+        self.run(move || codes.iter().map(|code| stretch(code, &salt)).collect()).await
+    }
+
+    /// Returns how many times something was hashed or checked.
+    #[cfg(test)]
+    pub(crate) fn hashed(&self) -> u64 {
+        self.hashed.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        #[cfg(test)]
+        self.hashed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -57,6 +77,14 @@ impl Passwords {
 
 fn hash(password: &str) -> String {
     Argon2::default().hash_password(password.as_bytes()).expect("the parameters are the defaults").to_string()
+}
+
+fn stretch(code: &str, salt: &[u8; 16]) -> Vec<u8> {
+    let mut stretched = vec![0; 32];
+    Argon2::default()
+        .hash_password_into(code.as_bytes(), salt, &mut stretched)
+        .expect("the lengths of code, salt and output are within what argon2 takes");
+    stretched
 }
 
 /// The hash of a password that nobody has.

@@ -7,14 +7,16 @@ use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use sea_query::{Alias, Cond, Expr, ExprTrait, Func, Query, SelectStatement};
-use serde_json::Value;
+use sea_query::{Alias, Cond, Expr, ExprTrait, Query, SelectStatement};
+use serde_json::{Value, json};
 
+use super::audit::{Actor, Category, Entry};
 use super::caller::Caller;
 use super::db::{DbError, Transaction};
 use super::describe::{Describe, Operation};
 use super::error::{ApiError, FieldErrors, NON_FIELD};
 use super::extract::{NoContent, PathValue, describe_path_value, json_object, path_value};
+use super::folding::{fold, key_column};
 use super::listing::{Filter, Listing};
 use super::model::{Kind, Model, Record, Values, Verb};
 use super::registry::{Access, Route};
@@ -27,6 +29,8 @@ pub(crate) trait Resource: Sized + Send + Sync + 'static {
     const VERBS: &'static [Verb] = &Verb::ALL;
     /// How often records may be written, beside the general rates.
     const WRITE_SCOPE: Option<Scope> = None;
+    /// How writes are told in the audit log; unless said, they are not.
+    const AUDIT: Option<Audited> = None;
 
     /// Returns the fields and where they are.
     fn model() -> &'static Model;
@@ -38,6 +42,11 @@ pub(crate) trait Resource: Sized + Send + Sync + 'static {
 
     /// Narrows what the caller can see. What is not seen is not found, for every verb.
     fn visible(_caller: &Caller, _query: &mut SelectStatement) {}
+
+    /// Makes what a list must show, before it is looked for.
+    fn before_list(_state: &AppState, _caller: &Caller) -> impl Future<Output = Result<(), ApiError>> + Send {
+        async { Ok(()) }
+    }
 
     /// Returns the filters that are no columns.
     fn filters() -> &'static [Filter] {
@@ -75,9 +84,50 @@ pub(crate) trait Resource: Sized + Send + Sync + 'static {
     }
 }
 
+/// How writes of a resource are told in the audit log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Audited {
+    pub(crate) category: Category,
+    pub(crate) created: &'static str,
+    pub(crate) updated: &'static str,
+    pub(crate) deleted: &'static str,
+    /// The field that people know a record by, or nothing.
+    pub(crate) name: &'static str,
+}
+
+impl Audited {
+    /// Appends what happened to a record that is there, as the last thing in its transaction.
+    async fn append<R: Resource>(
+        self,
+        action: &'static str,
+        write: &mut Write<'_>,
+        key: Key,
+        record: &Record,
+        metadata: Value,
+    ) -> Result<(), ApiError> {
+        let name = record.get(self.name).and_then(Value::as_str).unwrap_or_default();
+        let entry = Entry::new(self.category, action, sentence(action)).on(R::model().name, key, name).with(metadata);
+        Ok(entry.append(write.transaction, write.state, &Actor::of(write.caller)).await?)
+    }
+}
+
+/// Turns `user_created` into `User created`.
+pub(crate) fn sentence(action: &str) -> String {
+    let mut sentence = action.replace('_', " ");
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    sentence
+}
+
+/// Returns what a write changed in the columns that are shown: what is secret is in none of them.
+fn changes(before: &Record, after: &Record) -> Value {
+    let changed = after.iter().filter(|(name, value)| before.get(*name) != Some(value));
+    changed.map(|(name, value)| (name.clone(), json!({ "before": before.get(name), "after": value }))).collect()
+}
+
 /// A write under way: all of it happens in one transaction, or nothing.
 pub(crate) struct Write<'a> {
-    #[cfg_attr(not(test), expect(dead_code, reason = "a hook that reads settings or the clock takes it"))]
     pub(crate) state: &'a AppState,
     pub(crate) caller: &'a Caller,
     pub(crate) transaction: &'a mut Transaction,
@@ -97,6 +147,15 @@ impl Key {
         match self {
             Self::Number(number) => number,
             Self::Uuid(_) => unreachable!("the model says that its id is a number"),
+        }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Uuid(id) => id.fmt(f),
         }
     }
 }
@@ -122,13 +181,8 @@ pub(super) fn routes<R: Resource>(path: &str) -> Vec<Route> {
         let access = R::access(*verb);
         match verb {
             Verb::View => {
-                routes.push(
-                    Route::get(path, id("list"), access.clone(), list::<R>)
-                        .about(format!("Lists each {name} the caller can see.")),
-                );
-                routes.push(
-                    Route::get(&one, id("retrieve"), access, retrieve::<R>).about(format!("Returns one {name}.")),
-                );
+                routes.push(list_route::<R>(path));
+                routes.push(retrieve_route::<R>(path));
             }
             Verb::Add => routes.push(
                 limited(Route::post(path, id("create"), access, create::<R>)).about(format!("Makes a new {name}.")),
@@ -153,18 +207,47 @@ pub(super) fn routes<R: Resource>(path: &str) -> Vec<Route> {
     routes
 }
 
+/// Returns the route that lists a resource.
+pub(crate) fn list_route<R: Resource>(path: &str) -> Route {
+    let model = R::model();
+    let name = model.name.replace('_', " ");
+    Route::get(path, format!("{}_{}_list", model.app, model.name), R::access(Verb::View), list::<R>)
+        .about(format!("Lists each {name} the caller can see."))
+}
+
+/// Returns the route that reads one record of a resource.
+pub(crate) fn retrieve_route<R: Resource>(path: &str) -> Route {
+    let model = R::model();
+    let name = model.name.replace('_', " ");
+    let id = format!("{}_{}_retrieve", model.app, model.name);
+    Route::get(&format!("{path}{{id}}/"), id, R::access(Verb::View), retrieve::<R>)
+        .about(format!("Returns one {name}."))
+}
+
 async fn list<R: Resource>(
     State(state): State<AppState>,
     caller: Caller,
     listing: Listing<R>,
 ) -> Result<Shown<R, true>, ApiError> {
+    R::before_list(&state, &caller).await?;
+    list_among(&state, &caller, &listing, |_| ()).await
+}
+
+/// Lists what the caller can see and what `narrow` leaves of it.
+pub(crate) async fn list_among<R: Resource>(
+    state: &AppState,
+    caller: &Caller,
+    listing: &Listing<R>,
+    narrow: impl FnOnce(&mut SelectStatement),
+) -> Result<Shown<R, true>, ApiError> {
     let mut query = R::model().select();
-    R::visible(&caller, &mut query);
+    R::visible(caller, &mut query);
+    narrow(&mut query);
     listing.narrow(&mut query);
     let count = u64::try_from(state.db().number(&Listing::<R>::counting(&query)).await?).unwrap_or(0);
     listing.check(count)?;
     listing.cut(&mut query);
-    let records = read::<R>(&state, &query).await?;
+    let records = read::<R>(state, &query).await?;
     let records = records.into_iter().map(Value::Object).collect();
     Ok(Shown::ok(listing.envelope(count, records)))
 }
@@ -215,6 +298,11 @@ async fn remove<R: Resource>(
     find::<R>(&mut transaction, &caller, id.key).await?;
     let mut write = Write { state: &state, caller: &caller, transaction: &mut transaction, values: Values::default() };
     R::before_delete(&mut write, id.key).await?;
+    if let Some(audited) = R::AUDIT {
+        let record = stored::<R>(write.transaction, id.key).await?;
+        let metadata = json!({ "values": record });
+        audited.append::<R>(audited.deleted, &mut write, id.key, &record, metadata).await?;
+    }
     let gone =
         Query::delete().from_table(Alias::new(R::model().table)).and_where(R::model().id_column().eq(id.key)).take();
     transaction.run(&gone).await?;
@@ -223,8 +311,15 @@ async fn remove<R: Resource>(
     Ok(NoContent)
 }
 
+/// Reads the columns of a record as they are now.
+async fn stored<R: Resource>(transaction: &mut Transaction, key: Key) -> Result<Record, ApiError> {
+    let query = R::model().select().and_where(R::model().id_column().eq(key)).take();
+    let rows = transaction.rows(&query).await?;
+    Ok(rows.first().map(|row| R::model().record(row)).transpose()?.unwrap_or_default())
+}
+
 /// Reads and completes what a query finds.
-async fn read<R: Resource>(state: &AppState, query: &SelectStatement) -> Result<Vec<Record>, ApiError> {
+pub(crate) async fn read<R: Resource>(state: &AppState, query: &SelectStatement) -> Result<Vec<Record>, ApiError> {
     let rows = state.db().rows(query).await?;
     let mut records = rows.iter().map(|row| R::model().record(row)).collect::<Result<Vec<_>, DbError>>()?;
     R::complete(state, &mut records).await?;
@@ -256,12 +351,18 @@ pub(crate) async fn write<R: Resource>(
     mut values: Values,
 ) -> Result<Key, ApiError> {
     let model = R::model();
+    let is_new = key.is_none();
+    let fields = values.names();
     R::prepare(state, caller, &mut values, key).await?;
     let mut transaction = state.db().begin().await?;
     if let Some(key) = key {
         find::<R>(&mut transaction, caller, key).await?;
     }
     refuse_duplicates(model, &mut transaction, key, &values).await?;
+    let before = match (R::AUDIT, key) {
+        (Some(_), Some(key)) => stored::<R>(&mut transaction, key).await?,
+        _ => Record::new(),
+    };
     let mut write = Write { state, caller, transaction: &mut transaction, values };
     R::before_write(&mut write, key).await?;
     let written = match key {
@@ -274,6 +375,15 @@ pub(crate) async fn write<R: Resource>(
         error => error.into(),
     })?;
     R::after_write(&mut write, key).await?;
+    if let Some(audited) = R::AUDIT {
+        let after = stored::<R>(write.transaction, key).await?;
+        let (action, metadata) = if is_new {
+            (audited.created, json!({ "fields": fields, "values": after }))
+        } else {
+            (audited.updated, json!({ "fields": fields, "changes": changes(&before, &after) }))
+        };
+        audited.append::<R>(action, &mut write, key, &after, metadata).await?;
+    }
     transaction.commit().await?;
     // A write may change who may do what.
     state.callers().forget_all();
@@ -319,8 +429,7 @@ async fn refuse_duplicates(
     let mut errors = FieldErrors::default();
     for field in model.columns().filter(|field| field.is_unique) {
         let Some(text) = values.text(field.name).filter(|text| !text.is_empty()) else { continue };
-        let mut others = Cond::all()
-            .add(Expr::expr(Func::lower(Expr::col(Alias::new(field.name)))).eq(Func::lower(Expr::val(text))));
+        let mut others = Cond::all().add(Expr::col(Alias::new(key_column(field.name))).eq(fold(text)));
         if let Some(key) = key {
             others = others.add(model.id_column().ne(key));
         }
@@ -365,8 +474,8 @@ impl<R: Resource> Describe for RecordId<R> {
 
 /// The body that makes a record.
 #[derive(Debug)]
-struct NewRecord<R> {
-    values: Values,
+pub(crate) struct NewRecord<R> {
+    pub(crate) values: Values,
     resource: PhantomData<fn() -> R>,
 }
 
@@ -419,13 +528,19 @@ impl<R: Resource, const WHOLE: bool> Describe for ChangedRecord<R, WHOLE> {
 /// A record or a page of them.
 #[derive(Debug)]
 pub(crate) struct Shown<R, const PAGE: bool = false, const STATUS: u16 = 200> {
-    value: Value,
+    pub(crate) value: Value,
     resource: PhantomData<fn() -> R>,
 }
 
 impl<R, const PAGE: bool, const STATUS: u16> Shown<R, PAGE, STATUS> {
-    fn ok(value: Value) -> Self {
+    /// Shows a record that was completed.
+    pub(crate) fn ok(value: Value) -> Self {
         Self { value, resource: PhantomData }
+    }
+
+    /// Answers with another status, as an action that makes a record does.
+    pub(crate) fn with_status<const OTHER: u16>(self) -> Shown<R, PAGE, OTHER> {
+        Shown::ok(self.value)
     }
 }
 

@@ -4,9 +4,10 @@
 //! copy, so the session ends for both.
 
 use chrono::{DateTime, Utc};
-use sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_query::{Alias, Expr, ExprTrait, Order, Query};
 use uuid::Uuid;
 
+use super::db::{DbError, Transaction};
 use super::error::ApiError;
 use super::peer::Peer;
 use super::state::AppState;
@@ -21,8 +22,22 @@ pub(crate) struct TokenPair {
     pub(crate) refresh: String,
 }
 
-/// Begins a session of a user.
+/// Begins a session of a user in a transaction of its own.
+#[cfg(test)]
 pub(crate) async fn begin(state: &AppState, user_id: i64, peer: &Peer) -> Result<TokenPair, ApiError> {
+    let mut transaction = state.db().begin().await?;
+    let pair = begin_within(&mut transaction, state, user_id, peer).await?;
+    transaction.commit().await?;
+    Ok(pair)
+}
+
+/// Begins a session of a user.
+pub(crate) async fn begin_within(
+    transaction: &mut Transaction,
+    state: &AppState,
+    user_id: i64,
+    peer: &Peer,
+) -> Result<TokenPair, DbError> {
     let now = state.clock().now();
     let id = Uuid::now_v7();
     let (pair, refresh) = issue(state, user_id, id, now);
@@ -42,7 +57,7 @@ pub(crate) async fn begin(state: &AppState, user_id: i64, peer: &Peer) -> Result
             peer.user_agent.clone().into(),
         ])
         .take();
-    state.db().run(&insert).await?;
+    transaction.run(&insert).await?;
     Ok(pair)
 }
 
@@ -102,6 +117,64 @@ pub(crate) async fn end_all_of(
     state.db().run(&update).await?;
     state.callers().forget_all();
     Ok(())
+}
+
+/// Ends sessions of a user as part of what makes them end: all but one, or the one alone. Returns how many went on.
+///
+/// The caller forgets the callers after the commit.
+pub(crate) async fn end_within(
+    transaction: &mut Transaction,
+    state: &AppState,
+    user_id: i64,
+    which: Which,
+    because: &str,
+) -> Result<u64, DbError> {
+    let mut update = ending(state, because);
+    update.and_where(Expr::col(Alias::new("user_id")).eq(user_id));
+    match which {
+        Which::All => {}
+        Which::AllBut(id) => {
+            update.and_where(Expr::col(Alias::new("id")).ne(id));
+        }
+        Which::Only(id) => {
+            update.and_where(is(id));
+        }
+    }
+    transaction.run(&update).await
+}
+
+/// Which sessions of a user.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which {
+    All,
+    AllBut(Uuid),
+    Only(Uuid),
+}
+
+/// A session as its user sees it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct Session {
+    pub(crate) id: Uuid,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) refreshed_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) ip_address: String,
+    pub(crate) user_agent: String,
+}
+
+/// Returns the sessions of a user that go on, the one used last first.
+pub(crate) async fn of_user(state: &AppState, user_id: i64) -> Result<Vec<Session>, DbError> {
+    let columns = ["id", "created_at", "refreshed_at", "expires_at", "ip_address", "user_agent"];
+    let query = Query::select()
+        .columns(columns.map(Alias::new))
+        .from(Alias::new(TABLE))
+        .and_where(Expr::col(Alias::new("user_id")).eq(user_id))
+        .and_where(Expr::col(Alias::new("revoked_at")).is_null())
+        .and_where(Expr::col(Alias::new("expires_at")).gt(state.clock().now()))
+        .order_by(Alias::new("refreshed_at"), Order::Desc)
+        .order_by(Alias::new("id"), Order::Desc)
+        .take();
+    state.db().all(&query).await
 }
 
 /// Forgets sessions that are over.

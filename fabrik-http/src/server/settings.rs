@@ -2,9 +2,13 @@
 //!
 //! Each setting is declared once, in [`SETTINGS`]. `fabrik config check` prints that table with values and origins.
 
+mod email;
 mod layers;
+mod ldap;
 mod rate;
+mod sso;
 mod table;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,9 +21,13 @@ use secrecy::SecretString;
 use super::db::DatabasePlace;
 use super::throttle::{Scope, Throttles};
 
+pub use email::{EmailSettings, SmtpSecurity, SmtpServer};
 pub use layers::{Layers, Origin, SettingError, Shown};
+pub(crate) use ldap::LdapSettings;
 pub use rate::Rate;
+pub(crate) use sso::{Addresses, ProviderKind, ProviderSettings};
 pub use table::{SETTINGS, Setting};
+pub(crate) use telemetry::TelemetrySettings;
 
 /// What the server was told, checked and typed.
 #[derive(Clone, Debug)]
@@ -33,10 +41,16 @@ pub struct Settings {
     pub site_url: Option<String>,
     /// The certificate and its key, as PEM files, to answer with TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// How often to look whether the certificate was replaced.
+    pub tls_reload: Duration,
     /// Who may say in forwarded headers where a request came from.
     pub trusted_proxies: Vec<IpNet>,
     /// The other origins that browsers may call from; none unless told.
     pub cors_origins: Vec<String>,
+    /// How many connections are kept at the same time.
+    pub connections: u32,
+    /// How long the head of a request may take to arrive, and a connection may be idle.
+    pub head_timeout: Duration,
     /// How large the body of a request may be.
     pub body_limit_bytes: usize,
     /// How long the body of a request may take to arrive.
@@ -57,12 +71,32 @@ pub struct Settings {
     pub lockout_failures: u32,
     /// How long an account stays locked.
     pub lockout_life: TimeDelta,
+    /// How long the token of a mail for a new password lasts.
+    pub password_reset_life: TimeDelta,
+    /// Whether people may make accounts for themselves.
+    pub allow_registration: bool,
     /// How many passwords are hashed at the same time; each takes 19 MiB.
     pub password_threads: usize,
+    /// How mail leaves the server.
+    pub email: EmailSettings,
+    /// How long notifications are kept once they were read.
+    pub notifications_read_life: TimeDelta,
+    /// How long notifications are kept that nobody read.
+    pub notifications_unread_life: TimeDelta,
+    /// Whether webhooks may lead to private addresses.
+    pub webhooks_allow_private: bool,
+    /// How often a WebSocket is asked whether it is still there.
+    pub socket_ping: Duration,
     /// What is logged.
     pub log: String,
     /// Whether logs are JSON.
     pub log_json: bool,
+    /// The directory that checks passwords.
+    pub(crate) ldap: Option<LdapSettings>,
+    /// The providers that users log in with.
+    pub(crate) providers: Vec<ProviderSettings>,
+    /// Where traces go.
+    pub(crate) telemetry: Option<TelemetrySettings>,
     /// How often what may be asked.
     pub(crate) rates: Vec<(Scope, Rate)>,
 }
@@ -98,12 +132,20 @@ impl Settings {
             listen: layers.parse("listen", "an address with a port, like 127.0.0.1:8000")?,
             database: match layers.text("database") {
                 Some(_) => layers.parse("database", "sqlite:PATH, memory: or postgres://USER@HOST/DATABASE")?,
-                None => DatabasePlace::beside(store),
+                None => DatabasePlace::beside(store)
+                    .map_err(|_| layers.refuse("store", "sqlite:PATH, memory: or postgres://USER@HOST/DATABASE"))?,
             },
             site_url: site_url(layers)?,
             tls,
+            tls_reload: some_seconds(layers, "tls.reload_seconds")?,
             trusted_proxies: layers.list("trusted_proxies", "networks like 10.0.0.0/8, divided by commas", network)?,
             cors_origins: layers.list("cors_origins", "origins like https://ui.lab, divided by commas", origin)?,
+            connections: match layers.parse("connections", "a number")? {
+                // Each is a place of a semaphore, and a file of the process.
+                number @ 1..=1_000_000 => number,
+                _ => return Err(layers.refuse("connections", "a number from 1 to 1000000")),
+            },
+            head_timeout: some_seconds(layers, "head_timeout_seconds")?,
             body_limit_bytes: layers.parse("body_limit_bytes", "a number of bytes")?,
             body_timeout: Duration::from_secs(layers.parse("body_timeout_seconds", "a number of seconds")?),
             stop_timeout: Duration::from_secs(layers.parse("stop_timeout_seconds", "a number of seconds")?),
@@ -114,18 +156,38 @@ impl Settings {
             refresh_token_life: TimeDelta::days(layers.parse::<u16>("auth.refresh_token_days", "days")?.into()),
             lockout_failures: layers.parse("auth.lockout_failures", "a number, 0 for never")?,
             lockout_life: TimeDelta::minutes(layers.parse::<u32>("auth.lockout_minutes", "minutes")?.into()),
+            password_reset_life: TimeDelta::minutes(
+                layers.parse::<u32>("auth.password_reset_minutes", "minutes")?.into(),
+            ),
+            allow_registration: layers.parse("auth.allow_registration", "true or false")?,
             password_threads: layers
                 .parse::<std::num::NonZeroUsize>("auth.password_threads", "a number above 0")?
                 .get(),
+            email: EmailSettings::from_layers(layers)?,
+            notifications_read_life: TimeDelta::days(
+                layers.parse::<u16>("notifications.retention_read_days", "days")?.into(),
+            ),
+            notifications_unread_life: TimeDelta::days(
+                layers.parse::<u16>("notifications.retention_unread_days", "days")?.into(),
+            ),
+            webhooks_allow_private: layers.parse("webhooks.allow_private", "true or false")?,
+            socket_ping: some_seconds(layers, "socket.ping_seconds")?,
             log: layers.text("log.filter").unwrap_or_default().to_owned(),
             log_json: match layers.text("log.format") {
                 Some("json") => true,
                 Some("text") => false,
                 _ => return Err(layers.refuse("log.format", "json or text")),
             },
+            ldap: LdapSettings::from_layers(layers)?,
+            providers: sso::providers(layers)?,
+            telemetry: TelemetrySettings::from_layers(layers)?,
             rates,
         })
     }
+}
+
+fn some_seconds(layers: &Layers, key: &'static str) -> Result<Duration, SettingError> {
+    Ok(Duration::from_secs(layers.parse::<std::num::NonZeroU32>(key, "a number of seconds above 0")?.get().into()))
 }
 
 fn site_url(layers: &Layers) -> Result<Option<String>, SettingError> {

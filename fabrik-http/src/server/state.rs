@@ -1,21 +1,25 @@
 //! What handlers work with.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use fabrik_core::store::Store;
 use secrecy::ExposeSecret;
+use tokio::sync::watch;
 
 use super::caller::Callers;
 use super::clock::Clock;
 use super::db::{Database, DbError};
+use super::events::Events;
+use super::mail::Post;
 use super::metrics::Metrics;
 use super::passwords::Passwords;
 use super::registry::{Api, Route};
+use super::seal::SealKey;
 use super::settings::Settings;
 use super::throttle::Throttles;
 use super::tokens::TokenKey;
-use super::{first, permissions, secrets};
+use super::webhooks::Courier;
+use super::{audit, first, folding, permissions, secrets};
 
 /// The state of a server. Clones share it.
 #[derive(Clone, Debug)]
@@ -31,9 +35,13 @@ struct Inner {
     throttles: Throttles,
     passwords: Passwords,
     token_key: TokenKey,
+    seal_key: SealKey,
     callers: Callers,
+    events: Events,
+    post: Post,
+    courier: Courier,
     metrics: Metrics,
-    is_stopping: AtomicBool,
+    is_stopping: watch::Sender<bool>,
 }
 
 impl AppState {
@@ -55,18 +63,24 @@ impl AppState {
         api: Api,
     ) -> Result<Self, DbError> {
         let db = settings.database.connect().await?;
-        let token_key = match &settings.secret_key {
-            Some(key) => TokenKey::new(key.expose_secret().as_bytes()),
-            None => TokenKey::new(&secrets::signing_key(&db, &clock).await?),
+        let signing_key = match &settings.secret_key {
+            Some(key) => key.expose_secret().as_bytes().to_vec(),
+            None => secrets::signing_key(&db, &clock).await?,
         };
+        folding::fill(&db).await?;
+        audit::begin_chain(&db).await?;
         permissions::declare(&db, api.codenames()).await?;
         let inner = Inner {
             throttles: Throttles::new(&settings.rates, &clock),
             passwords: Passwords::new(settings.password_threads),
-            token_key,
+            token_key: TokenKey::new(&signing_key),
+            seal_key: SealKey::new(&signing_key),
             callers: Callers::default(),
+            events: Events::new(settings.connections),
+            post: Post::new(&settings),
+            courier: Courier::new(&settings),
             metrics: if settings.metrics { Metrics::of_process() } else { Metrics::off() },
-            is_stopping: AtomicBool::new(false),
+            is_stopping: watch::Sender::new(false),
             settings,
             clock,
             db,
@@ -120,9 +134,29 @@ impl AppState {
         &self.0.token_key
     }
 
+    /// Returns what secrets are sealed with.
+    pub(crate) fn seal_key(&self) -> &SealKey {
+        &self.0.seal_key
+    }
+
     /// Returns who asked lately.
     pub(crate) fn callers(&self) -> &Callers {
         &self.0.callers
+    }
+
+    /// Returns what connected clients are told by.
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// Returns what mail leaves by.
+    pub(crate) fn post(&self) -> &Post {
+        &self.0.post
+    }
+
+    /// Returns what calls webhooks.
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.0.courier
     }
 
     /// Returns the figures.
@@ -132,12 +166,18 @@ impl AppState {
 
     /// Says that the server takes no more work.
     pub(crate) fn stop(&self) {
-        self.0.is_stopping.store(true, Ordering::SeqCst);
+        self.0.is_stopping.send_replace(true);
     }
 
     /// Returns whether the server takes no more work.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.0.is_stopping.load(Ordering::SeqCst)
+        *self.0.is_stopping.borrow()
+    }
+
+    /// Waits until the server takes no more work.
+    pub(crate) async fn stopped(&self) {
+        // It only fails when this state is gone, which it is not.
+        let _ = self.0.is_stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
     }
 
     /// Builds the routes that this state was opened with.

@@ -26,10 +26,12 @@ use super::resource::{Key, Resource, Write};
 use super::settings::{Layers, Origin, Settings};
 use super::state::AppState;
 use super::throttle::Throttles;
-use super::{create_user, sessions, users};
+use super::{create_user, reset_codes, sessions, users};
 
 mod access;
 mod listing;
+mod logins;
+mod told;
 
 struct Notes;
 
@@ -108,7 +110,7 @@ fn registry() -> Registry {
     registry
 }
 
-/// A server with nothing but the routes above.
+/// A server with nothing but the routes above, or with all that there are.
 struct Server {
     state: AppState,
     router: Router,
@@ -121,13 +123,24 @@ struct Reply {
 }
 
 impl Server {
-    async fn start() -> Self {
+    fn settings() -> Settings {
         let mut layers = Layers::defaults();
         layers.set("database", "memory:", Origin::Default).unwrap();
         for scope in Throttles::scopes() {
             layers.set(scope.setting(), "off", Origin::Default).unwrap();
         }
-        let settings = Settings::from_layers(&layers).unwrap();
+        Settings::from_layers(&layers).unwrap()
+    }
+
+    async fn whole() -> Self {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH);
+        let state = AppState::open(Self::settings(), Arc::new(MemoryStore::default()), clock).await.unwrap();
+        let router = super::router(&state);
+        Self { state, router }
+    }
+
+    async fn start() -> Self {
+        let settings = Self::settings();
         let (api, routes) = registry().finish();
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
         let state = AppState::open_with(settings, Arc::new(MemoryStore::default()), clock, api).await.unwrap();

@@ -1,22 +1,32 @@
-//! How often who may ask: token buckets by user or address, in this process.
+//! How often who may ask: token buckets by user or address.
 //!
 //! Two layers, as behind a reverse proxy: zones by address come first and hold for every path, known or not; then the
 //! rate of the caller and that of the route's own scope. Each rate is a setting.
+//!
+//! Where several servers share a database, so do they the buckets of what guards secrets (`shared`): who guesses at a
+//! password gains nothing by asking another server. The general rates only spread the load; they hold for each server,
+//! since a statement for every request would cost more than it protects.
+
+mod shared;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use governor::state::keyed::HashMapStateStore;
-use governor::{RateLimiter, middleware::NoOpMiddleware};
+use governor::{Quota, RateLimiter, middleware::NoOpMiddleware};
 use hashbrown::HashMap;
 
 use super::clock::Clock;
+use super::db::Database;
+use super::error::ApiError;
 use super::settings::Rate;
+
+pub(crate) use shared::purge;
 
 /// What a rate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
-    /// Everything below `/api/`, by address.
+    /// Everything below `/api/` and `/ws/`, by address.
     ZoneApi,
     /// Guessing at accounts, by address.
     ZoneLogin,
@@ -60,6 +70,11 @@ impl Scope {
         SCOPES.iter().find(|row| row.0 == self).expect("every scope has its row")
     }
 
+    /// Returns whether servers on one database count together.
+    fn is_shared(self) -> bool {
+        !matches!(self, Self::ZoneApi | Self::Anonymous | Self::User | Self::Webhook)
+    }
+
     /// Returns the name of the setting.
     pub(crate) fn setting(self) -> &'static str {
         self.row().1
@@ -101,10 +116,20 @@ impl Bucket {
     }
 }
 
+impl std::fmt::Display for Bucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user {id}"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
 type Limiter = RateLimiter<Bucket, HashMapStateStore<Bucket>, Clock, NoOpMiddleware<Duration>>;
 
-/// All buckets of this process.
+/// All buckets there are.
 pub(crate) struct Throttles {
+    quotas: HashMap<Scope, Quota>,
     limiters: HashMap<Scope, Limiter>,
     clock: Clock,
 }
@@ -123,15 +148,27 @@ impl Throttles {
 
     /// Fills all buckets.
     pub(crate) fn new(rates: &[(Scope, Rate)], clock: &Clock) -> Self {
-        let limiters = rates
-            .iter()
-            .filter_map(|(scope, rate)| Some((*scope, RateLimiter::hashmap_with_clock(rate.quota()?, clock.clone()))))
-            .collect();
-        Self { limiters, clock: clock.clone() }
+        let quotas: HashMap<_, _> = rates.iter().filter_map(|(scope, rate)| Some((*scope, rate.quota()?))).collect();
+        let limiter = |quota: &Quota| RateLimiter::hashmap_with_clock(*quota, clock.clone());
+        let limiters = quotas.iter().map(|(scope, quota)| (*scope, limiter(quota))).collect();
+        Self { quotas, limiters, clock: clock.clone() }
     }
 
-    /// Takes a token of the bucket, or says how long it takes until there is one.
-    pub(crate) fn take(&self, scope: Scope, bucket: Bucket) -> Result<(), Duration> {
+    /// Takes a token of the bucket, or fails with how long it takes until there is one.
+    pub(crate) async fn take(&self, db: &Database, scope: Scope, bucket: Bucket) -> Result<(), ApiError> {
+        let wait = match (self.quotas.get(&scope), db) {
+            (None, _) => None,
+            (Some(quota), Database::Postgres(_)) if scope.is_shared() => {
+                let key = format!("{} {bucket}", scope.setting());
+                shared::take(db, &key, quota, self.clock.now()).await?
+            }
+            _ => self.take_here(scope, bucket).err(),
+        };
+        wait.map_or(Ok(()), |wait| Err(ApiError::Throttled(wait)))
+    }
+
+    /// Takes a token of a bucket of this process.
+    fn take_here(&self, scope: Scope, bucket: Bucket) -> Result<(), Duration> {
         let Some(limiter) = self.limiters.get(&scope) else { return Ok(()) };
         limiter.check_key(&bucket).map_err(|not_until| not_until.wait_time_from(self.clock.elapsed()))
     }
@@ -156,14 +193,14 @@ mod tests {
         let throttles = Throttles::new(&[(Scope::Login, "6/min burst 2".parse().unwrap())], &clock);
         let (mara, ben) = (Bucket::User(1), Bucket::User(2));
 
-        assert_eq!(throttles.take(Scope::Login, mara), Ok(()));
-        assert_eq!(throttles.take(Scope::Login, mara), Ok(()));
-        assert_eq!(throttles.take(Scope::Login, mara), Err(Duration::from_secs(10)));
-        assert_eq!(throttles.take(Scope::Login, ben), Ok(()));
+        assert_eq!(throttles.take_here(Scope::Login, mara), Ok(()));
+        assert_eq!(throttles.take_here(Scope::Login, mara), Ok(()));
+        assert_eq!(throttles.take_here(Scope::Login, mara), Err(Duration::from_secs(10)));
+        assert_eq!(throttles.take_here(Scope::Login, ben), Ok(()));
         clock.advance(Duration::from_secs(10));
-        assert_eq!(throttles.take(Scope::Login, mara), Ok(()));
-        assert!(throttles.take(Scope::Login, mara).is_err());
-        assert_eq!(throttles.take(Scope::Mfa, mara), Ok(()));
+        assert_eq!(throttles.take_here(Scope::Login, mara), Ok(()));
+        assert!(throttles.take_here(Scope::Login, mara).is_err());
+        assert_eq!(throttles.take_here(Scope::Mfa, mara), Ok(()));
     }
 
     #[test]

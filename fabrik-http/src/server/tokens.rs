@@ -11,6 +11,8 @@ use uuid::Uuid;
 pub(crate) enum TokenKind {
     Access,
     Refresh,
+    /// A password was right, and the second step is to come.
+    Mfa,
 }
 
 /// What a token says.
@@ -22,7 +24,8 @@ pub(crate) struct Claims {
     /// The id of this token; that of a refresh token is good once.
     pub(crate) jti: Uuid,
     pub(crate) user_id: i64,
-    /// The session that the token belongs to, which may be ended before the token.
+    /// The session that the token belongs to, which may be ended before the token; of a token for the second step,
+    /// what stands for the password that was right.
     pub(crate) sid: Uuid,
 }
 
@@ -39,6 +42,8 @@ pub(crate) struct TokenKey {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
+    /// Derived, so that no token is ever taken for a code of authentication.
+    mac_key: [u8; 32],
 }
 
 impl std::fmt::Debug for TokenKey {
@@ -56,7 +61,17 @@ impl TokenKey {
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
         validation.validate_aud = false;
-        Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret), validation }
+        Self {
+            encoding: EncodingKey::from_secret(secret),
+            decoding: DecodingKey::from_secret(secret),
+            validation,
+            mac_key: blake3::derive_key("fabrik 2026-03 codes of authentication", secret),
+        }
+    }
+
+    /// Returns what is kept of a short code: without the key, nobody can try all codes against it.
+    pub(crate) fn mac(&self, text: &str) -> Vec<u8> {
+        blake3::keyed_hash(&self.mac_key, text.as_bytes()).as_bytes().to_vec()
     }
 
     /// Signs claims.

@@ -1,9 +1,10 @@
 //! Users and their groups in the database.
 
 use chrono::{DateTime, Utc};
-use sea_query::{Alias, Cond, Expr, ExprTrait, Func, Query, SelectStatement};
+use sea_query::{Alias, Cond, Expr, ExprTrait, Func, Query, SelectStatement, UpdateStatement};
 
 use super::db::{Database, DbError, Transaction};
+use super::folding::{fold, key_column};
 
 /// A user, as logins and the own account need it.
 #[derive(Clone, sqlx::FromRow)]
@@ -17,6 +18,7 @@ pub(crate) struct User {
     pub(crate) is_superuser: bool,
     pub(crate) auth_source: String,
     pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) date_joined: DateTime<Utc>,
     pub(crate) display_timezone: String,
     pub(crate) date_format: String,
     pub(crate) time_format: String,
@@ -44,6 +46,7 @@ fn select() -> SelectStatement {
         "is_superuser",
         "auth_source",
         "expires_at",
+        "date_joined",
         "display_timezone",
         "date_format",
         "time_format",
@@ -53,14 +56,27 @@ fn select() -> SelectStatement {
 
 /// Finds a user by the name to log in with, whatever its case.
 pub(crate) async fn by_name(db: &Database, username: &str) -> Result<Option<User>, DbError> {
-    let lower = |expr: Expr| Expr::expr(Func::lower(expr));
-    let named = lower(Expr::col(Alias::new("username"))).eq(lower(Expr::val(username)));
-    db.first(select().and_where(named)).await
+    let keys = [fold(username), username.to_owned()];
+    let found = db.all::<User>(select().and_where(Expr::col(Alias::new("username_key")).is_in(keys))).await?;
+    // Two that differ by case alone are older than the rule.
+    let exact = found.iter().position(|user| user.username == username).unwrap_or_default();
+    Ok(found.into_iter().nth(exact))
 }
 
 /// Finds a user.
 pub(crate) async fn by_id(db: &Database, id: i64) -> Result<Option<User>, DbError> {
     db.first(select().and_where(Expr::col(Alias::new("id")).eq(id))).await
+}
+
+/// Finds the user with this address for mail, whatever its case.
+pub(crate) async fn id_by_email(db: &Database, email: &str) -> Result<Option<i64>, DbError> {
+    let query = Query::select()
+        .column(Alias::new("id"))
+        .from(Alias::new(TABLE))
+        .and_where(Expr::col(Alias::new("email_key")).eq(fold(email)))
+        .and_where(Expr::col(Alias::new("email")).ne(""))
+        .take();
+    Ok(db.first::<(i64,)>(&query).await?.map(|(id,)| id))
 }
 
 /// Finds a user inside a transaction.
@@ -75,13 +91,25 @@ pub(crate) async fn count(db: &Database) -> Result<i64, DbError> {
 
 /// Adds a user and returns the id.
 pub(crate) async fn add(transaction: &mut Transaction, user: &NewUser<'_>, now: DateTime<Utc>) -> Result<i64, DbError> {
-    let columns = ["username", "email", "password", "is_superuser", "is_staff", "expires_at", "date_joined"];
+    let columns = [
+        "username",
+        "username_key",
+        "email",
+        "email_key",
+        "password",
+        "is_superuser",
+        "is_staff",
+        "expires_at",
+        "date_joined",
+    ];
     let insert = Query::insert()
         .into_table(Alias::new(TABLE))
         .columns(columns.map(Alias::new))
         .values_panic([
             user.username.into(),
+            fold(user.username).into(),
             user.email.into(),
+            fold(user.email).into(),
             user.password_hash.into(),
             user.is_superuser.into(),
             user.is_superuser.into(),
@@ -98,10 +126,33 @@ pub(crate) async fn set(db: &Database, id: i64, columns: Vec<(&'static str, sea_
     if columns.is_empty() {
         return Ok(());
     }
-    let values = columns.into_iter().map(|(name, value)| (Alias::new(name), Expr::from(value)));
-    db.run(Query::update().table(Alias::new(TABLE)).values(values).and_where(Expr::col(Alias::new("id")).eq(id)))
-        .await?;
-    Ok(())
+    db.run(&setting(id, columns)).await.map(|_| ())
+}
+
+/// Writes columns of a user inside a transaction.
+pub(crate) async fn set_within(
+    transaction: &mut Transaction,
+    id: i64,
+    columns: Vec<(&'static str, sea_query::Value)>,
+) -> Result<(), DbError> {
+    transaction.run(&setting(id, columns)).await.map(|_| ())
+}
+
+fn setting(id: i64, columns: Vec<(&'static str, sea_query::Value)>) -> UpdateStatement {
+    let values = with_keys(columns).into_iter().map(|(name, value)| (Alias::new(name), Expr::from(value)));
+    Query::update().table(Alias::new(TABLE)).values(values).and_where(Expr::col(Alias::new("id")).eq(id)).take()
+}
+
+/// Adds to names what they are compared by.
+fn with_keys(columns: Vec<(&'static str, sea_query::Value)>) -> Vec<(String, sea_query::Value)> {
+    let mut all = Vec::with_capacity(columns.len());
+    for (name, value) in columns {
+        if let ("username" | "email", sea_query::Value::String(Some(text))) = (name, &value) {
+            all.push((key_column(name), fold(text).into()));
+        }
+        all.push((name.to_owned(), value));
+    }
+    all
 }
 
 /// Forgets users whose time is over.
@@ -112,7 +163,7 @@ pub(crate) async fn purge(db: &Database, now: DateTime<Utc>) -> Result<(), DbErr
 }
 
 /// Returns how many active users pass all checks, leaving one out.
-pub(crate) async fn admins_beside(transaction: &mut Transaction, left_out: i64) -> Result<i64, DbError> {
+pub(crate) async fn count_admins(transaction: &mut Transaction, but: Option<i64>) -> Result<i64, DbError> {
     let members = Query::select()
         .column((Alias::new("auth_user_group"), Alias::new("user_id")))
         .from(Alias::new("auth_user_group"))
@@ -132,7 +183,7 @@ pub(crate) async fn admins_beside(transaction: &mut Transaction, left_out: i64) 
         .cond_where(is_admin)
         .and_where(Expr::col(Alias::new("is_active")).eq(true))
         .and_where(Expr::col(Alias::new("expires_at")).is_null())
-        .and_where(Expr::col(Alias::new("id")).ne(left_out))
+        .and_where_option(but.map(|id| Expr::col(Alias::new("id")).ne(id)))
         .take();
     transaction.number(&query).await
 }

@@ -122,6 +122,9 @@ fn check_text(schema: &Value, value: &mut Value) -> Result<(), String> {
                 "Datetime has wrong format. Use ISO 8601 with an offset, like 2026-04-22T14:30:00+00:00.".into()
             );
         }
+        Some("date") if !is_day(text) && chrono::DateTime::parse_from_rfc3339(text).is_err() => {
+            return Err("Date has wrong format. Use ISO 8601, like 2026-04-22.".into());
+        }
         Some("email") if !text.is_empty() && !is_email(text) => return Err("Enter a valid email address.".into()),
         _ => {}
     }
@@ -143,6 +146,10 @@ fn check_integer(schema: &Value, value: &mut Value) -> Result<(), String> {
     }
     *value = number.into();
     Ok(())
+}
+
+fn is_day(text: &str) -> bool {
+    text.len() == 10 && chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
 }
 
 /// Says whether a text can be an address: something, one `@`, and a host with a dot, without spaces.

@@ -86,3 +86,66 @@ async fn a_new_password_ends_all_other_sessions() {
     assert_eq!(server.try_login("mara", PASSWORD).await.status, 401);
     assert_eq!(server.try_login("mara", "Another horse, battery").await.status, 200);
 }
+
+#[tokio::test]
+async fn profiles_show_groups_with_their_size_and_newest_users() {
+    let server = Server::start().await;
+    for name in ["ann", "ben", "eve"] {
+        server.user(name, false).await;
+    }
+    let token = server.token("mara", false).await;
+
+    let profile = server.get("/api/auth/profile/").token(&token).send().await.body;
+
+    let group = &profile["groups"][0];
+    assert_eq!(
+        (&group["name"], &group["user_count"], &group["permission_count"]),
+        (&json!("Users"), &json!(4), &json!(0))
+    );
+    let recent: Vec<_> =
+        group["recent_users"].as_array().unwrap().iter().map(|user| user["username"].clone()).collect();
+    assert_eq!(recent, ["mara", "eve", "ben"]);
+    let plain = ["query_count", "favorite_count", "mfa_enabled", "email_service_available", "email_verified"];
+    assert_eq!(plain.map(|name| profile[name].clone()), [json!(0), json!(0), json!(false), json!(false), json!(false)]);
+    let stats = server.get("/api/auth/stats/").token(&token).send().await.body;
+    let expected = json!({
+        "username": "mara", "email": "mara@lab.example", "date_joined": "2026-03-02T12:00:00+00:00",
+        "query_count": 0, "favorite_count": 0, "shared_query_count": 0,
+    });
+    assert_eq!(stats, expected);
+}
+
+#[tokio::test]
+async fn administrators_see_how_logins_go_and_others_only_whether_mail_is_sent() {
+    let server = Server::start().await;
+    let admin = server.token("admin", true).await;
+    server.user("ben", false).await;
+    let mara = server.token("mara", false).await;
+    for _ in 0..5 {
+        server.try_login("ben", "wrong").await;
+    }
+    let health = async |token: &str| server.get("/api/auth/health/").token(token).send().await.body;
+
+    assert_eq!(health(&mara).await, json!({ "email_available": false, "email_enabled": false }));
+    let none = || json!({ "status": "not_configured" });
+    let mut expected = json!({
+        "email": none(), "email_enabled": false, "ldap": none(), "locked_accounts": 1, "active_users_24h": 2,
+    });
+    assert_eq!(health(&admin).await, expected);
+    server.clock.advance(std::time::Duration::from_secs(25 * 3600));
+    expected["locked_accounts"] = json!(0);
+    expected["active_users_24h"] = json!(1);
+    assert_eq!(health(&server.login("admin").await.0).await, expected);
+}
+
+#[tokio::test]
+async fn any_time_zone_of_the_world_is_taken() {
+    let server = Server::start().await;
+    let token = server.token("mara", false).await;
+
+    for name in ["Asia/Kathmandu", "America/Argentina/ComodRivadavia", "Pacific/Chatham", "UTC"] {
+        let body = json!({ "display_timezone": name });
+        let reply = server.call("PATCH", "/api/auth/preferences/").token(&token).json(&body).send().await;
+        assert_eq!((reply.status, &reply.body["display_timezone"]), (200, &json!(name)));
+    }
+}

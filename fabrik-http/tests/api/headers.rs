@@ -85,9 +85,13 @@ async fn other_origins_may_call_only_where_told() {
 async fn pages_show_nothing_of_other_servers() {
     let server = Server::start().await;
 
-    for (path, asset) in
-        [("/api/docs/", "swagger-ui-bundle.js"), ("/api/redoc", "redoc.standalone.js"), ("/setup/", "setup.js")]
-    {
+    for (path, asset) in [
+        ("/api/docs/", "swagger-ui-bundle.js"),
+        ("/api/redoc", "redoc.standalone.js"),
+        ("/reset/", "reset.js"),
+        ("/setup/", "setup.js"),
+        ("/verify-email/", "verify-email.js"),
+    ] {
         let page = server.get(path).send().await;
         assert_eq!(page.status, 200);
         assert!(page.header("content-security-policy").starts_with("default-src 'self';"));

@@ -2,16 +2,38 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
 mod account;
+mod actions;
+mod api_keys;
+mod audit;
+mod browser;
+#[allow(dead_code, reason = "not every test needs Python")]
+#[path = "../../../fabrik-apic/tests/clients/environment.rs"]
+mod environment;
 mod errors;
 mod groups;
 mod headers;
+mod last_admin;
+mod ldap;
+mod limits;
 mod login;
 mod matrix;
+mod mfa;
 mod migrations;
+mod notifications;
+mod oidc;
+mod postgres;
 mod process;
+mod quotas;
+mod register;
 mod schema;
+mod secrecy;
+mod served;
 mod server;
+mod sessions;
 mod setup;
+mod smtp;
+mod telemetry;
 mod throttles;
 mod tokens;
 mod users;
+mod webhooks;

@@ -14,7 +14,9 @@ struct Role {
 
 /// Puts an id that is not there into a path: what is refused is refused before anything is looked for.
 fn filled(path: &str) -> String {
-    path.replace("{id}", "987654").replace("{name}", "nothing")
+    path.replace("{id}", "987654")
+        .replace("{name}", "nothing")
+        .replace("{job_id}", "018f0000-0000-7000-8000-000000000000")
 }
 
 /// Adds a user who holds every permission whose codename has `part` in it, and logs in.
@@ -90,7 +92,17 @@ async fn what_is_public_is_a_short_list() {
         .collect();
 
     let expected = [
+        "POST /api/auth/email/verify/",
+        "POST /api/auth/ldap-login/",
         "POST /api/auth/login/",
+        "POST /api/auth/mfa-login/",
+        "GET /api/auth/oidc/providers/",
+        "POST /api/auth/oidc/token/",
+        "GET /api/auth/oidc/{name}/callback/",
+        "GET /api/auth/oidc/{name}/login/",
+        "POST /api/auth/password-reset/",
+        "POST /api/auth/password-reset/confirm/",
+        "POST /api/auth/register/",
         "POST /api/auth/setup/",
         "POST /api/auth/token/refresh/",
         "POST /api/auth/token/verify/",
@@ -101,7 +113,12 @@ async fn what_is_public_is_a_short_list() {
         "GET /api/redoc/",
         "GET /api/schema/",
         "GET /metrics/",
+        "GET /reset/",
         "GET /setup/",
+        "GET /signed-in/",
+        "GET /verify-email/",
+        "GET /ws/chain-execution/{job_id}/",
+        "GET /ws/notifications/",
     ];
     assert_eq!(public, expected);
 }

@@ -3,88 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::Output;
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
+use crate::served::{Process, command, exchange, folder};
 use crate::server::PASSWORD;
-
-/// A server in a folder of its own; it ends with the test.
-struct Process {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    address: String,
-    folder: TempDir,
-}
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fabrik"));
-    command.current_dir(folder).args(arguments).env_clear();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-impl Process {
-    fn start(folder: TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--set", "log.filter=warn"];
-        all.extend(arguments);
-        let mut child =
-            command(folder.path(), &all).envs(environment.iter().copied()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut address = String::new();
-        let mut line = String::new();
-        while address.is_empty() && out.read_line(&mut line).unwrap() > 0 {
-            if let Some(rest) = line.strip_prefix("serving ") {
-                address = rest.trim().trim_end_matches("/api/docs/").to_owned();
-            }
-            line.clear();
-        }
-        assert!(!address.is_empty(), "the server says where it serves");
-        Self { child, out, address, folder }
-    }
-
-    fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address.rsplit('/').next().unwrap()).unwrap()
-    }
-
-    /// Tells the server to stop, waits for it, and returns its exit code.
-    fn stop(&mut self) -> Option<i32> {
-        self.signal();
-        self.child.wait().unwrap().code()
-    }
-
-    fn signal(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-/// Sends a request over a plain socket and returns the status and the body.
-fn exchange(mut stream: TcpStream, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let body = body.to_string();
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: fab.lab\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(text.rsplit("\r\n\r\n").next().unwrap()).unwrap_or(Value::Null))
-}
 
 fn login(process: &Process, name: &str, password: &str) -> u16 {
     let body = json!({ "username": name, "password": password });
@@ -147,19 +71,33 @@ fn a_first_start_prints_a_link_that_works_once() {
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
+
+    let link = line.strip_prefix("no users yet: open ").unwrap().split(' ').next().unwrap();
+    let (site, token) = link.split_once("/setup/#").unwrap();
+    let mut next = String::new();
+    out.read_line(&mut next).unwrap();
+    assert_eq!(next, format!("serving {site}/api/docs/\n"));
+    assert!(!site.ends_with(":0"), "{site}");
+    let body = json!({ "token": token, "username": "root", "password": PASSWORD });
+    let connect = || TcpStream::connect(site.rsplit('/').next().unwrap()).unwrap();
+    let statuses = [0, 1].map(|_| exchange(connect(), "POST", "/api/auth/setup/", &body).0);
     child.kill().unwrap();
     child.wait().unwrap();
 
-    assert!(line.starts_with("no users yet: open http://127.0.0.1:0/setup/#"), "{line}");
+    assert_eq!(statuses, [201, 403]);
 }
 
 #[tokio::test]
 async fn tls_is_served_from_certificate_files() {
     let folder = folder();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let process = Process::start(folder, &["--set", "tls.certificate=cert.pem", "--set", "tls.key=key.pem"], &[]);
+    let write = |folder: &Path, made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    };
+    write(folder.path(), &made);
+    let files = ["--set", "tls.certificate=cert.pem", "--set", "tls.key=key.pem", "--set", "tls.reload_seconds=1"];
+    let process = Process::start(folder, &files, &[]);
     assert!(process.address.starts_with("https://127.0.0.1:"));
     let authority = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
@@ -169,6 +107,21 @@ async fn tls_is_served_from_certificate_files() {
 
     assert_eq!(answer.status(), 200);
     assert!(answer.headers().contains_key("strict-transport-security"));
+
+    // A new certificate is used for new connections; the old one goes on.
+    let next = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    write(process.folder.path(), &next);
+    let get = async |trusted: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        let authority = reqwest::Certificate::from_pem(trusted.cert.pem().as_bytes()).unwrap();
+        let fresh = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
+        fresh.get(format!("{address}/api/health/")).send().await
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while get(&next).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "the new certificate is used");
+    }
+    assert!(get(&made).await.is_err());
+    assert_eq!(client.get(format!("{address}/api/health/")).send().await.unwrap().status(), 200);
 }
 
 fn run(folder: &Path, arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
@@ -194,6 +147,15 @@ fn users_are_made_and_let_in_again_beside_a_running_server() {
     let reset = run(&place, &["user", "reset-password", "mara"], "Another horse, battery\n", &[]);
     assert!(reset.status.success(), "{reset:?}");
     assert_eq!(login(&process, "mara", "Another horse, battery"), 200);
+    let code = run(&place, &["user", "generate-reset-code", "mara"], "", &[]);
+    let text = String::from_utf8_lossy(&code.stdout).into_owned();
+    assert!(text.starts_with("mara can choose a new password with the code ") && code.status.success(), "{code:?}");
+    let nobody = run(&place, &["user", "generate-reset-code", "nobody"], "", &[]);
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("there is no user called nobody"), "{nobody:?}");
+    let listed = run(&place, &["user", "list"], "", &[]);
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let line = text.lines().find(|line| line.starts_with("mara")).unwrap_or_default();
+    assert!(["admin", "active", "local"].iter().all(|word| line.contains(word)), "{text}");
     let recovered = run(&place, &["user", "recover", "--minutes", "5"], "", &[]);
     let text = String::from_utf8_lossy(&recovered.stdout).into_owned();
     let words: Vec<_> = text.split_whitespace().collect();

@@ -55,8 +55,8 @@ impl Server {
         let mut layers = Layers::defaults();
         let set = |layers: &mut Layers, key: &str, value: &str| layers.set(key, value, Origin::Default).unwrap();
         for shown in layers.shown() {
-            if shown.setting.key.starts_with("rate_limit.") {
-                set(&mut layers, shown.setting.key, "off");
+            if shown.key.starts_with("rate_limit.") {
+                set(&mut layers, &shown.key, "off");
             }
         }
         set(&mut layers, "database", "memory:");
@@ -152,13 +152,16 @@ impl Call<'_> {
     }
 }
 
-/// Makes a database of its own on the server at `address`, like `postgres://postgres@127.0.0.1:5433`.
+/// Makes a database of its own on the server at `address`, like `postgres://postgres@127.0.0.1:5433`, which may end in
+/// parameters.
 async fn new_database(address: &str) -> String {
     use sqlx::{AssertSqlSafe, Connection, Executor};
     let name = format!("fabrik_{}", uuid::Uuid::now_v7().simple());
-    let mut connection = sqlx::PgConnection::connect(&format!("{address}/postgres")).await.unwrap();
+    let (server, parameters) = address.split_once('?').unwrap_or((address, ""));
+    let database = |name: &str| format!("{}/{name}?{parameters}", server.trim_end_matches('/'));
+    let mut connection = sqlx::PgConnection::connect(&database("postgres")).await.unwrap();
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-    format!("{address}/{name}")
+    database(&name)
 }
 
 /// When the clock of every test starts.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
 mod apic_sim;
+mod audit;
 mod capture;
 mod cleanup;
 mod compare;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use fabrik_core::store::PostgresAddress;
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{Database, DbError};
@@ -22,8 +24,8 @@ pub enum DatabasePlace {
     Sqlite(PathBuf),
     /// Nowhere: it ends with the server.
     Memory,
-    /// A PostgreSQL database, by its address.
-    Postgres(String),
+    /// A schema of a PostgreSQL database.
+    Postgres(Box<PostgresAddress>),
 }
 
 /// Why a text names no place.
@@ -38,9 +40,11 @@ impl FromStr for DatabasePlace {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("memory", "")) => Ok(Self::Memory),
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
-                text.parse::<PgConnectOptions>().map_err(|_| PlaceError)?;
-                Ok(Self::Postgres(text.to_owned()))
+            Some(("postgres" | "postgresql", _)) => {
+                let address: PostgresAddress = text.parse().map_err(|_| PlaceError)?;
+                // Beside the store's tables, not among them.
+                let schema = format!("{}_server", address.schema());
+                address.with_schema(&schema).map(|address| Self::Postgres(Box::new(address))).map_err(|_| PlaceError)
             }
             _ => Err(PlaceError),
         }
@@ -53,13 +57,7 @@ impl fmt::Display for DatabasePlace {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Memory => f.write_str("memory:"),
-            Self::Postgres(address) => match address.parse::<PgConnectOptions>() {
-                Ok(options) => {
-                    let database = options.get_database().unwrap_or_default();
-                    write!(f, "postgres://{}:{}/{database}", options.get_host(), options.get_port())
-                }
-                Err(_) => f.write_str("postgres:"),
-            },
+            Self::Postgres(address) => address.fmt(f),
         }
     }
 }
@@ -71,18 +69,38 @@ impl fmt::Debug for DatabasePlace {
 }
 
 impl DatabasePlace {
-    /// Returns the place beside a store of snapshots: `sqlite:fabrik.db` gives `sqlite:fabrik-server.db`.
-    #[must_use]
-    pub fn beside(store: &str) -> Self {
-        match store.split_once(':') {
+    /// Returns the place beside a store of snapshots: `sqlite:fabrik.db` gives `sqlite:fabrik-server.db`, and the schema
+    /// `fabrik` gives `fabrik_server`.
+    ///
+    /// # Errors
+    ///
+    /// An address of PostgreSQL that makes no sense.
+    pub fn beside(store: &str) -> Result<Self, PlaceError> {
+        Ok(match store.split_once(':') {
             Some(("sqlite", path)) => {
                 let path = Path::new(path);
                 let stem = path.file_stem().map_or_else(|| "fabrik".into(), |stem| stem.to_string_lossy());
                 Self::Sqlite(path.with_file_name(format!("{stem}-server.db")))
             }
-            Some(("postgres" | "postgresql", _)) => Self::Postgres(store.to_owned()),
+            Some(("postgres" | "postgresql", _)) => return store.parse(),
             _ => Self::Memory,
-        }
+        })
+    }
+
+    /// Connects to a database that is there, to read it as it is; `None` where there is none.
+    pub(crate) async fn connect_existing(&self) -> Result<Option<Database>, DbError> {
+        Ok(match self {
+            Self::Sqlite(path) if !path.exists() => None,
+            Self::Sqlite(path) => {
+                let options = sqlite_options().filename(path).pragma("query_only", "on");
+                Some(Database::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(options).await?))
+            }
+            Self::Memory => None,
+            Self::Postgres(address) => {
+                let options = address.options().clone().options([("search_path", address.schema())]);
+                Some(Database::Postgres(PgPoolOptions::new().max_connections(1).connect_with(options).await?))
+            }
+        })
     }
 
     /// Connects to the database and brings its schema up to date.
@@ -99,8 +117,10 @@ impl DatabasePlace {
                 Database::Sqlite(pool.connect_with(sqlite_options().in_memory(true)).await?)
             }
             Self::Postgres(address) => {
-                let options: PgConnectOptions = address.parse()?;
-                Database::Postgres(PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?)
+                let options = address.options().clone().options([("search_path", address.schema())]);
+                let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
+                make_schema(&pool, address.schema()).await?;
+                Database::Postgres(pool)
             }
         };
         database.migrate().await?;
@@ -111,6 +131,22 @@ impl DatabasePlace {
 fn sqlite_options() -> SqliteConnectOptions {
     // A refresh token that was rotated must stay rotated when the power fails.
     SqliteConnectOptions::new().foreign_keys(true).busy_timeout(BUSY).synchronous(SqliteSynchronous::Full)
+}
+
+/// Makes the schema, where there is none. Only then does it need the right to.
+async fn make_schema(pool: &PgPool, schema: &str) -> Result<(), DbError> {
+    let is_there = "SELECT to_regnamespace($1) IS NOT NULL";
+    let (is_there,): (bool,) = sqlx::query_as(is_there).bind(schema).fetch_one(pool).await?;
+    if is_there {
+        return Ok(());
+    }
+    // The address lets no name through that would need quoting.
+    let made = sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(pool).await;
+    match made {
+        // Another server was faster: the name is taken, or was while we tried.
+        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P06" | "23505")) => Ok(()),
+        made => Ok(made.map(|_| ())?),
+    }
 }
 
 /// Makes the file, where there is none, so that only its owner can read it.
@@ -135,9 +171,10 @@ mod tests {
             ("sqlite:fabrik.db", "sqlite:fabrik-server.db"),
             ("sqlite:/var/lib/f/a.sqlite", "sqlite:/var/lib/f/a-server.db"),
             ("memory:", "memory:"),
-            ("postgres://u:secret@db/fabrik", "postgres://db:5432/fabrik"),
+            ("postgres://u:secret@db/fabrik", "postgres://u@db/fabrik?schema=fabrik_server"),
+            ("postgres://u@db/fabrik?schema=lab", "postgres://u@db/fabrik?schema=lab_server"),
         ] {
-            assert_eq!(DatabasePlace::beside(store).to_string(), place);
+            assert_eq!(DatabasePlace::beside(store).unwrap().to_string(), place);
         }
     }
 
@@ -145,6 +182,7 @@ mod tests {
     fn passwords_in_addresses_are_not_shown() {
         let place: DatabasePlace = "postgres://mara:geheim@db.lab:6432/fabrik".parse().unwrap();
 
-        assert_eq!(format!("{place} {place:?}"), "postgres://db.lab:6432/fabrik postgres://db.lab:6432/fabrik");
+        let shown = "postgres://mara@db.lab:6432/fabrik?schema=fabrik_server";
+        assert_eq!(format!("{place} {place:?}"), format!("{shown} {shown}"));
     }
 }

@@ -43,12 +43,14 @@ pub(crate) enum Kind {
     /// An address for mail; may be empty.
     Email,
     Choice(&'static [&'static str]),
+    /// A day; filters take a moment, too.
+    Day,
     Moment,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the records of audit have such keys"))]
     Uuid,
     /// Any JSON.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the records of audit and notifications have such fields"))]
     Json,
+    /// A JSON object that is kept as text, to the letter.
+    ObjectText,
     /// Ids of other records.
     Ids,
     /// Something that the resource completes; the function gives its schema.
@@ -118,7 +120,8 @@ impl Field {
         self
     }
 
-    /// No two records have the same; the table has a unique index on it in lower case.
+    /// No two records have the same text, whatever its case; the table has a column beside it that ends in `_key`, with a
+    /// unique index, for what is compared.
     pub(crate) const fn unique(mut self) -> Self {
         self.is_unique = true;
         self
@@ -166,9 +169,11 @@ impl Kind {
             Self::Text { least, most } => json!({ "type": "string", "minLength": least, "maxLength": most }),
             Self::Email => json!({ "type": "string", "format": "email", "maxLength": 254 }),
             Self::Choice(choices) => json!({ "type": "string", "enum": choices }),
+            Self::Day => json!({ "type": "string", "format": "date" }),
             Self::Moment => json!({ "type": "string", "format": "date-time" }),
             Self::Uuid => json!({ "type": "string", "format": "uuid" }),
             Self::Json => json!({}),
+            Self::ObjectText => json!({ "type": "object", "additionalProperties": true }),
             Self::Ids => {
                 json!({ "type": "array", "items": { "type": "integer", "format": "int64" }, "maxItems": 1000 })
             }

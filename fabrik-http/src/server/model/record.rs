@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Field, Kind, Model};
 use crate::server::db::{DbError, Row};
+use crate::server::folding::{fold, key_column};
 use crate::server::moment::Moment;
 
 /// A record as the API shows it.
@@ -20,6 +21,11 @@ impl Values {
     /// Keeps of a checked object what the model lets be written.
     pub(crate) fn of(mut object: Map<String, Value>, fields: impl Iterator<Item = &'static Field>) -> Self {
         Self(fields.filter_map(|field| Some((field.name, object.remove(field.name)?))).collect())
+    }
+
+    /// Returns the fields that were written.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.0.keys().copied().collect()
     }
 
     /// Returns the value of a field that was written.
@@ -49,9 +55,18 @@ impl Values {
     }
 
     /// Returns the columns of the model and what to write into them.
-    pub(crate) fn columns(&self, model: &Model) -> Vec<(&'static str, sea_query::Value)> {
-        let written = |field: &'static Field| Some((field.name, db_value(&field.kind, self.get(field.name)?)));
-        model.columns().filter_map(written).collect()
+    ///
+    /// Unique names come with the column that they are compared by.
+    pub(crate) fn columns(&self, model: &Model) -> Vec<(String, sea_query::Value)> {
+        let mut columns = Vec::new();
+        for field in model.columns() {
+            let Some(value) = self.get(field.name) else { continue };
+            if field.is_unique {
+                columns.push((key_column(field.name), value.as_str().map(fold).into()));
+            }
+            columns.push((field.name.to_owned(), db_value(&field.kind, value)));
+        }
+        columns
     }
 }
 
@@ -68,7 +83,11 @@ fn json_value(field: &Field, row: &Row) -> Result<Value, DbError> {
     Ok(match field.kind {
         Kind::Integer | Kind::Range { .. } => row.get::<i64>(column)?.into(),
         Kind::Boolean => row.get::<bool>(column)?.into(),
-        Kind::Text { .. } | Kind::Email | Kind::Choice(_) => row.get::<String>(column)?.into(),
+        Kind::Text { .. } | Kind::Email | Kind::Choice(_) | Kind::Day => row.get::<String>(column)?.into(),
+        Kind::ObjectText => {
+            let text = row.get::<String>(column)?.unwrap_or_default();
+            serde_json::from_str(&text).unwrap_or_else(|_| Value::Object(Map::new()))
+        }
         Kind::Moment => row.get::<DateTime<Utc>>(column)?.map(|time| Moment(time).to_string()).into(),
         Kind::Uuid => row.get::<uuid::Uuid>(column)?.map(|id| id.to_string()).into(),
         Kind::Json | Kind::Ids | Kind::Other(_) => row.get::<Value>(column)?.unwrap_or_default(),
@@ -80,7 +99,8 @@ pub(crate) fn db_value(kind: &Kind, value: &Value) -> sea_query::Value {
     match kind {
         Kind::Integer | Kind::Range { .. } => value.as_i64().into(),
         Kind::Boolean => value.as_bool().into(),
-        Kind::Text { .. } | Kind::Email | Kind::Choice(_) => value.as_str().map(str::to_owned).into(),
+        Kind::Text { .. } | Kind::Email | Kind::Choice(_) | Kind::Day => value.as_str().map(str::to_owned).into(),
+        Kind::ObjectText => value.to_string().into(),
         Kind::Moment => value
             .as_str()
             .and_then(|text| DateTime::parse_from_rfc3339(text).ok())

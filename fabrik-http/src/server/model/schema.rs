@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Field, Model};
+use super::{Field, Kind, Model};
 
 impl Model {
     /// Returns the fields that may be given when a record is made.
@@ -18,7 +18,14 @@ impl Model {
     /// Returns the name and schema of a record that is read.
     pub(crate) fn read_schema(&self) -> (String, Value) {
         let readable = || self.fields.iter().filter(|field| field.is_readable);
-        (self.title.to_owned(), object(readable(), readable().map(|field| field.name)))
+        let mut schema = object(readable(), readable().map(|field| field.name));
+        // A user made at the command line may have no address, which is an empty text and no address.
+        for field in readable().filter(|field| matches!(field.kind, Kind::Email)) {
+            if let Some(property) = schema["properties"][field.name].as_object_mut() {
+                property.remove("format");
+            }
+        }
+        (self.title.to_owned(), schema)
     }
 
     /// Returns the name and schema of a record that is made.

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{Access, Meta};
+use crate::server::api_keys;
 use crate::server::caller::{Caller, authenticate};
 use crate::server::error::ApiError;
 use crate::server::observe::Answered;
@@ -44,24 +45,25 @@ pub(super) async fn guard(
 
 async fn check(state: &AppState, meta: &Meta, headers: &HeaderMap, peer: &Peer) -> Result<Option<Caller>, ApiError> {
     let address = Bucket::of_address(peer.ip);
-    let take = |scope: Scope, bucket: Bucket| state.throttles().take(scope, bucket).map_err(ApiError::Throttled);
+    let take = |scope: Scope, bucket: Bucket| state.throttles().take(state.db(), scope, bucket);
     // Who is not known pays before the token is looked at, so that guessing at tokens is limited, too.
-    let caller = match authenticate(state, headers).await {
+    let caller = match authenticate(state, headers, peer).await {
         // A bad token does not matter where nobody asked for one.
         Err(ApiError::BadToken(_)) if meta.access == Access::Public => None,
         Err(error) => {
-            take(Scope::Anonymous, address)?;
+            take(Scope::Anonymous, address).await?;
             return Err(error);
         }
         Ok(caller) => caller,
     };
     let bucket = caller.as_ref().map_or(address, |caller| Bucket::User(caller.id()));
     if !meta.is_exempt {
-        take(if caller.is_some() { Scope::User } else { Scope::Anonymous }, bucket)?;
+        take(if caller.is_some() { Scope::User } else { Scope::Anonymous }, bucket).await?;
     }
     allow(&meta.access, caller.as_ref())?;
+    api_keys::admit(meta, caller.as_ref())?;
     if let Some(scope) = meta.scope {
-        take(scope, bucket)?;
+        take(scope, bucket).await?;
     }
     Ok(caller)
 }

@@ -1,4 +1,6 @@
-//! The own account: profile, preferences, password.
+//! The own account: profile, preferences, password; what is used and how the server does.
+
+mod overview;
 
 use axum::extract::State;
 use chrono_tz::Tz;
@@ -7,17 +9,20 @@ use sea_query::{ExprTrait, SelectStatement};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::server::caller::{Caller, Credential};
+use crate::server::audit::{Actor, Category, Entry};
+use crate::server::caller::Caller;
 use crate::server::error::{ApiError, FieldErrors};
 use crate::server::extract::{Body, Json};
-use crate::server::memberships::USER_GROUPS;
+use crate::server::memberships::{USER_GROUPS, count_by, newest_members};
 use crate::server::model::{Field, Kind, Model, Record, Values};
 use crate::server::passwords::weaknesses;
+use crate::server::quotas::{self, Features, Stock};
 use crate::server::registry::{Access, Registry, Route};
-use crate::server::resource::{ChangedRecord, Key, Resource, Shown, Write, show, write};
+use crate::server::resource::{Audited, ChangedRecord, Key, Resource, Shown, Write, show, write};
+use crate::server::sessions::{self, Which};
 use crate::server::state::AppState;
 use crate::server::throttle::Scope;
-use crate::server::{lockout, permissions, sessions, users};
+use crate::server::{lockout, mail, mfa, permissions, reset_codes, users};
 
 pub(super) fn declare(registry: &mut Registry) {
     let path = "/api/auth/profile/";
@@ -44,6 +49,7 @@ pub(super) fn declare(registry: &mut Registry) {
         change::<SessionTimeout, false>(path, "auth_session_timeout_update")
             .about("Changes after how many idle minutes a client logs out; 0 is never."),
     );
+    overview::declare(registry);
     let path = "/api/auth/password/change/";
     for route in [
         Route::put(path, "auth_password_change", Access::Login, change_password),
@@ -81,7 +87,7 @@ struct Profile;
 static PROFILE: Model = Model {
     app: "auth",
     name: "profile",
-    title: "Profile",
+    title: "UserProfile",
     table: "auth_user",
     default_order: "id",
     fields: &[
@@ -97,9 +103,14 @@ static PROFILE: Model = Model {
         Field::new("is_active", Kind::Boolean, "whether the user may log in"),
         Field::new("is_admin", Kind::Boolean, "whether the user passes all checks").computed(),
         Field::new("email_verified", Kind::Boolean, "whether the address was proved to be the user's"),
-        Field::new("auth_source", Kind::Choice(&["local", "ldap"]), "who checks the password"),
+        Field::new("auth_source", Kind::Choice(&["local", "ldap", "oidc"]), "who checks the password"),
+        Field::new("mfa_enabled", Kind::Boolean, "whether a login has a second step").computed(),
+        Field::new("email_service_available", Kind::Boolean, "whether the server sends mail").computed(),
+        Field::new("query_count", Kind::Integer, "how many queries the user saved").computed(),
+        Field::new("favorite_count", Kind::Integer, "how many queries are the user's favorites").computed(),
+        Field::new("effective_features", Kind::Other(features_schema), "what the user's groups allow").computed(),
         Field::new("profile", Kind::Other(preferences_schema), "how times are shown").computed().writable(),
-        Field::new("groups", Kind::Other(groups_schema), "the groups that the user is in").computed(),
+        Field::new("groups", Kind::Other(own_groups_schema), "the groups that the user is in").computed(),
         Field::new("group_names", Kind::Other(names_schema), "their names").computed(),
         Field::new("display_timezone", Kind::Text { least: 1, most: 64 }, "part of profile").hidden(),
         Field::new("date_format", DATE_FORMAT, "part of profile").hidden(),
@@ -117,6 +128,27 @@ fn preferences_schema() -> Value {
     json!({ "type": "object", "properties": properties })
 }
 
+/// Returns the schema of the switches.
+fn features_schema() -> Value {
+    let on_or_off = |name: &&str| ((*name).to_owned(), json!({ "type": "boolean" }));
+    let properties: Record = Features::NAMES.iter().map(on_or_off).collect();
+    json!({ "type": "object", "required": Features::NAMES, "properties": properties })
+}
+
+/// Returns the schema of the groups that the own account shows.
+fn own_groups_schema() -> Value {
+    let number = || json!({ "type": "integer", "format": "int64" });
+    let text = || json!({ "type": "string" });
+    let user = json!({ "id": number(), "username": text() });
+    let users = json!({ "type": "object", "required": ["id", "username"], "properties": user });
+    let properties = json!({
+        "id": number(), "name": text(), "permission_count": number(), "user_count": number(),
+        "recent_users": { "type": "array", "items": users },
+    });
+    let required = ["id", "name", "permission_count", "user_count", "recent_users"];
+    json!({ "type": "array", "items": { "type": "object", "required": required, "properties": properties } })
+}
+
 /// Returns the schema of a list of groups.
 pub(super) fn groups_schema() -> Value {
     let properties = json!({ "id": { "type": "integer", "format": "int64" }, "name": { "type": "string" } });
@@ -128,7 +160,15 @@ pub(super) fn names_schema() -> Value {
     json!({ "type": "array", "items": { "type": "string" } })
 }
 
+/// How changes of the own account are told.
+const fn audited(updated: &'static str) -> Option<Audited> {
+    // Accounts are neither made nor deleted here.
+    Some(Audited { category: Category::UserManagement, created: "", updated, deleted: "", name: "username" })
+}
+
 impl Resource for Profile {
+    const AUDIT: Option<Audited> = audited("profile_updated");
+
     fn model() -> &'static Model {
         &PROFILE
     }
@@ -143,6 +183,12 @@ impl Resource for Profile {
             let Some(user) = users::by_id(state.db(), id).await? else { continue };
             let is_admin = user.is_superuser || permissions::is_in_admin(state.db(), id).await?;
             record.insert("is_admin".into(), is_admin.into());
+            let limits = quotas::limits_of(state.db(), id, user.is_superuser).await?;
+            record.insert("effective_features".into(), json!(limits.features()));
+            record.insert("query_count".into(), Stock::SavedQueries.of_one(state.db(), id).await?.into());
+            record.insert("favorite_count".into(), Stock::FavoriteQueries.of_one(state.db(), id).await?.into());
+            record.insert("mfa_enabled".into(), mfa::is_enabled(state.db(), &[id]).await?.contains(&id).into());
+            record.insert("email_service_available".into(), mail::is_configured(state.settings()).into());
             record.insert(
                 "profile".into(),
                 json!({
@@ -152,7 +198,11 @@ impl Resource for Profile {
                 }),
             );
         }
-        complete_groups(state, records).await
+        complete_groups(state, records).await?;
+        for record in records {
+            complete_own_groups(state, record).await?;
+        }
+        Ok(())
     }
 
     async fn before_write(write: &mut Write<'_>, _key: Option<Key>) -> Result<(), ApiError> {
@@ -187,6 +237,27 @@ pub(super) async fn complete_groups(state: &AppState, records: &mut [Record]) ->
     Ok(())
 }
 
+/// Adds to the groups of the own account how large they are, and who is in them.
+async fn complete_own_groups(state: &AppState, record: &mut Record) -> Result<(), ApiError> {
+    let Some(groups) = record.get_mut("groups").and_then(Value::as_array_mut) else { return Ok(()) };
+    let ids: Vec<_> = groups.iter().filter_map(|group| group["id"].as_i64()).collect();
+    let permissions = count_by(state.db(), "auth_group_permission", "group_id", &ids).await?;
+    let users = count_by(state.db(), "auth_user_group", "group_id", &ids).await?;
+    let mut recent = newest_members(state.db(), &ids, RECENT_USERS).await?;
+    for (id, group) in ids.iter().zip(groups) {
+        let count = |of: &hashbrown::HashMap<i64, i64>| of.get(id).copied().unwrap_or_default();
+        group["permission_count"] = count(&permissions).into();
+        group["user_count"] = count(&users).into();
+        let recent = recent.remove(id).unwrap_or_default();
+        group["recent_users"] =
+            recent.into_iter().map(|(id, username)| json!({ "id": id, "username": username })).collect();
+    }
+    Ok(())
+}
+
+/// How many of a group's users the own account shows.
+const RECENT_USERS: u64 = 3;
+
 /// How times are shown to the caller.
 struct Preferences;
 
@@ -206,6 +277,8 @@ static PREFERENCES: Model = Model {
 };
 
 impl Resource for Preferences {
+    const AUDIT: Option<Audited> = audited("preferences_updated");
+
     fn model() -> &'static Model {
         &PREFERENCES
     }
@@ -241,6 +314,8 @@ static SESSION_TIMEOUT: Model = Model {
 };
 
 impl Resource for SessionTimeout {
+    const AUDIT: Option<Audited> = audited("session_timeout_updated");
+
     fn model() -> &'static Model {
         &SESSION_TIMEOUT
     }
@@ -277,9 +352,23 @@ async fn change_password(
     }
     check_new_password(&body.new_password, &body.new_password_confirm, &[caller.username(), &user.email])?;
     let hash = state.passwords().hash(&body.new_password).await?;
-    users::set(state.db(), user.id, vec![("password", hash.into())]).await?;
-    let Credential::Session(own) = caller.credential();
-    sessions::end_all_of(&state, user.id, Some(own), "password changed").await?;
+    let mut transaction = state.db().begin().await?;
+    users::set_within(&mut transaction, user.id, vec![("password", hash.into())]).await?;
+    sessions::end_within(
+        &mut transaction,
+        &state,
+        user.id,
+        caller.session().map_or(Which::All, Which::AllBut),
+        "password changed",
+    )
+    .await?;
+    reset_codes::forget(&mut transaction, user.id).await?;
+    Entry::new(Category::UserManagement, "password_changed", "Own password changed")
+        .on("user", user.id, &user.username)
+        .append(&mut transaction, &state, &Actor::of(&caller))
+        .await?;
+    transaction.commit().await?;
+    state.callers().forget_all();
     lockout::clear(&state, &user.username).await?;
     Ok(Json(Message { message: "The password was changed.".to_owned() }))
 }

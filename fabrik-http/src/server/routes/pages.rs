@@ -21,6 +21,9 @@ pub(super) fn declare(registry: &mut Registry) {
         ("/api/docs/", "docs_swagger", "Shows the API in Swagger UI.", SWAGGER),
         ("/api/redoc/", "docs_redoc", "Shows the API in ReDoc.", REDOC),
         ("/setup/", "setup_page", "Asks who the first administrator shall be.", SETUP),
+        ("/signed-in/", "signed_in_page", "Ends a login by a provider.", SIGNED_IN),
+        ("/reset/", "reset_page", "Asks for a new password.", RESET),
+        ("/verify-email/", "verify_email_page", "Takes the token that proves an address for mail.", VERIFY_EMAIL),
     ] {
         registry.add(Route::get(path, id, Access::Public, async move || Html(html)).about(about).exempt());
     }
@@ -34,12 +37,18 @@ pub(super) fn declare(registry: &mut Registry) {
 const SWAGGER: &str = include_str!("../../../assets/pages/swagger.html");
 const REDOC: &str = include_str!("../../../assets/pages/redoc.html");
 const SETUP: &str = include_str!("../../../assets/pages/setup.html");
+const SIGNED_IN: &str = include_str!("../../../assets/pages/signed-in.html");
+const RESET: &str = include_str!("../../../assets/pages/reset.html");
+const VERIFY_EMAIL: &str = include_str!("../../../assets/pages/verify-email.html");
 
 /// Files by name, with their type.
 #[rustfmt::skip]
 const ASSETS: &[(&str, &str, &[u8])] = &[
     ("swagger.js", JAVASCRIPT, include_bytes!("../../../assets/pages/swagger.js")),
     ("setup.js", JAVASCRIPT, include_bytes!("../../../assets/pages/setup.js")),
+    ("signed-in.js", JAVASCRIPT, include_bytes!("../../../assets/pages/signed-in.js")),
+    ("reset.js", JAVASCRIPT, include_bytes!("../../../assets/pages/reset.js")),
+    ("verify-email.js", JAVASCRIPT, include_bytes!("../../../assets/pages/verify-email.js")),
     ("swagger-ui.css", "text/css; charset=utf-8", include_bytes!("../../../assets/vendor/swagger-ui/swagger-ui.css")),
     ("swagger-ui-bundle.js", JAVASCRIPT, include_bytes!("../../../assets/vendor/swagger-ui/swagger-ui-bundle.js")),
     ("redoc.standalone.js", JAVASCRIPT, include_bytes!("../../../assets/vendor/redoc/redoc.standalone.js")),
@@ -117,7 +126,7 @@ impl IntoResponse for Asset {
 
 impl Describe for Asset {
     fn describe(operation: &mut Operation<'_>) {
-        let schema = json!({ "schema": { "type": "string", "format": "binary" } });
+        let schema = json!({ "schema": { "type": "string" } });
         let content = json!({ "text/javascript": schema, "text/css": schema });
         operation.response(200, json!({ "description": reason(200), "content": content }));
     }

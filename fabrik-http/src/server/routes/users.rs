@@ -1,9 +1,12 @@
 //! User administration.
 
+mod actions;
+
 use sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement};
 use serde_json::Value;
 
 use super::account::{complete_groups, groups_schema, names_schema};
+use crate::server::audit::Category;
 use crate::server::caller::Caller;
 use crate::server::error::{ApiError, FieldErrors};
 use crate::server::first::{BAD_NAME, is_name_character};
@@ -12,14 +15,18 @@ use crate::server::memberships::{USER_GROUPS, USER_PERMISSIONS, group_named};
 use crate::server::model::{Field, Kind, Model, Record, Values, Verb};
 use crate::server::passwords::weaknesses;
 use crate::server::permissions::{ADMIN, USERS};
+use crate::server::quotas::Stock;
 use crate::server::registry::{Access, Registry};
-use crate::server::resource::{Key, Resource, Write};
+use crate::server::resource::{Audited, Key, Resource, Write};
 use crate::server::state::AppState;
 use crate::server::throttle::Scope;
-use crate::server::users;
+use crate::server::{authority, mfa, sessions};
+
+pub(super) use actions::PermissionList;
 
 pub(super) fn declare(registry: &mut Registry) {
     registry.resource::<Users>("/api/auth/management/");
+    actions::declare(registry);
 }
 
 /// Users as administrators see them.
@@ -49,11 +56,14 @@ static USER: Model = Model {
             .filter(),
         Field::new("is_superuser", Kind::Boolean, "whether the user may do everything").changeable().filter(),
         Field::new("is_admin", Kind::Boolean, "whether the user passes all checks").computed(),
-        Field::new("auth_source", Kind::Choice(&["local", "ldap"]), "who checks the password").filter(),
+        Field::new("email_verified", Kind::Boolean, "whether the address was proved to be the user's").filter(),
+        Field::new("mfa_enabled", Kind::Boolean, "whether a login has a second step").computed(),
+        Field::new("auth_source", Kind::Choice(&["local", "ldap", "oidc"]), "who checks the password").filter(),
         Field::new("last_login", Kind::Moment, "when tokens were last given").nullable().order(),
         Field::new("date_joined", Kind::Moment, "since when there is the account").order(),
         Field::new("groups", Kind::Other(groups_schema), "the groups that the user is in").computed(),
         Field::new("group_names", Kind::Other(names_schema), "their names").computed(),
+        Field::new("query_count", Kind::Integer, "how many queries the user saved").computed(),
         Field::new("password", Kind::Text { least: 1, most: 1024 }, "the password").required().fixed().hidden(),
         Field::new("password_confirm", Kind::Text { least: 1, most: 1024 }, "the password again")
             .computed()
@@ -70,6 +80,13 @@ static USER: Model = Model {
 
 impl Resource for Users {
     const WRITE_SCOPE: Option<Scope> = Some(Scope::SensitiveAction);
+    const AUDIT: Option<Audited> = Some(Audited {
+        category: Category::UserManagement,
+        created: "user_created",
+        updated: "user_updated",
+        deleted: "user_deleted",
+        name: "username",
+    });
 
     fn model() -> &'static Model {
         &USER
@@ -93,7 +110,12 @@ impl Resource for Users {
 
     async fn complete(state: &AppState, records: &mut [Record]) -> Result<(), ApiError> {
         complete_groups(state, records).await?;
-        for record in records {
+        let ids: Vec<_> = records.iter().filter_map(|record| record["id"].as_i64()).collect();
+        let queries = Stock::SavedQueries.of(state.db(), &ids).await?;
+        let with_mfa = mfa::is_enabled(state.db(), &ids).await?;
+        for (id, record) in ids.iter().zip(records) {
+            record.insert("query_count".into(), queries.get(id).copied().unwrap_or_default().into());
+            record.insert("mfa_enabled".into(), with_mfa.contains(id).into());
             let names = record["group_names"].as_array();
             let is_in_admin = names.is_some_and(|names| names.iter().any(|name| name == ADMIN));
             let is_admin = is_in_admin || record["is_superuser"] == true;
@@ -128,8 +150,8 @@ impl Resource for Users {
     async fn before_write(write: &mut Write<'_>, key: Option<Key>) -> Result<(), ApiError> {
         let is_making_superuser = write.values.get("is_superuser") == Some(&Value::Bool(true));
         let Some(id) = key.map(Key::number) else { return Ok(()) };
-        let before = users::by_id_within(write.transaction, id).await?.ok_or(ApiError::NotFound)?;
-        if !write.caller.is_superuser() && (before.is_superuser || is_making_superuser) {
+        let before = authority::target(write.transaction, write.caller, id).await?;
+        if is_making_superuser && !write.caller.is_superuser() {
             return Err(ApiError::forbidden());
         }
         if id == write.caller.id() && write.values.get("is_active") == Some(&Value::Bool(false)) {
@@ -160,7 +182,10 @@ impl Resource for Users {
         if let Some(ids) = write.values.take_ids("permission_ids") {
             USER_PERMISSIONS.set(write.transaction, id, &ids, "permission_ids").await?;
         }
-        if is_new { Ok(()) } else { keep_an_admin(write).await }
+        if write.values.get("is_active") == Some(&Value::Bool(false)) {
+            sessions::end_within(write.transaction, write.state, id, sessions::Which::All, "deactivated").await?;
+        }
+        if is_new { Ok(()) } else { authority::keep_an_admin(write.transaction, None).await }
     }
 
     async fn before_delete(write: &mut Write<'_>, key: Key) -> Result<(), ApiError> {
@@ -168,25 +193,9 @@ impl Resource for Users {
         if id == write.caller.id() {
             return Err(ApiError::BadRequest("You cannot delete yourself.".into()));
         }
-        let user = users::by_id_within(write.transaction, id).await?.ok_or(ApiError::NotFound)?;
-        if user.is_superuser && !write.caller.is_superuser() {
-            return Err(ApiError::forbidden());
-        }
-        if users::admins_beside(write.transaction, id).await? == 0 {
-            return Err(LAST_ADMIN);
-        }
-        Ok(())
+        authority::target(write.transaction, write.caller, id).await?;
+        authority::keep_an_admin(write.transaction, Some(id)).await
     }
-}
-
-const LAST_ADMIN: ApiError = ApiError::BadRequest(std::borrow::Cow::Borrowed(
-    "The last administrator can be neither deleted, deactivated nor stripped.",
-));
-
-/// Fails where a write left nobody who passes all checks.
-async fn keep_an_admin(write: &mut Write<'_>) -> Result<(), ApiError> {
-    // No user has the id 0, so nobody is left out.
-    if users::admins_beside(write.transaction, 0).await? == 0 { Err(LAST_ADMIN) } else { Ok(()) }
 }
 
 async fn group_named_within(write: &mut Write<'_>, name: &str) -> Result<Option<i64>, ApiError> {

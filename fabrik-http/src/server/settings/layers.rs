@@ -78,6 +78,8 @@ pub enum SettingError {
 pub struct Shown {
     /// Which setting.
     pub setting: Setting,
+    /// Its key, with the name that the file chose.
+    pub key: String,
     /// Its value; masked where it is a secret, empty where it is not set.
     pub value: String,
     /// Where it came from.
@@ -87,7 +89,7 @@ pub struct Shown {
 /// The values of all settings with their origins.
 #[derive(Clone, Default)]
 pub struct Layers {
-    values: BTreeMap<&'static str, (String, Origin)>,
+    values: BTreeMap<String, (String, Origin)>,
 }
 
 /// Values may be secrets.
@@ -102,7 +104,8 @@ impl Layers {
     #[must_use]
     pub fn defaults() -> Self {
         let values = Setting::all()
-            .filter_map(|setting| Some((setting.key, (setting.default?.to_owned(), Origin::Default))))
+            .filter(|setting| !setting.is_family())
+            .filter_map(|setting| Some((setting.key.to_owned(), (setting.default?.to_owned(), Origin::Default))))
             .collect();
         Self { values }
     }
@@ -145,7 +148,12 @@ impl Layers {
             let names = setting.also.map(str::to_owned).into_iter().chain([setting.variable()]);
             for name in names {
                 if let Some(value) = variables.get(&name).filter(|value| !value.is_empty()) {
-                    self.values.insert(setting.key, (value.clone(), Origin::Environment(name)));
+                    self.values.insert(setting.key.to_owned(), (value.clone(), Origin::Environment(name)));
+                }
+            }
+            for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
+                if let Some(key) = setting.key_of(name) {
+                    self.values.insert(key, (value.clone(), Origin::Environment(name.clone())));
                 }
             }
         }
@@ -157,29 +165,53 @@ impl Layers {
     ///
     /// A key that is no setting.
     pub fn set(&mut self, key: &str, value: &str, origin: Origin) -> Result<(), SettingError> {
-        let Some(setting) = Setting::named(key) else {
+        if Setting::named(key).is_none() {
             return Err(SettingError::Unknown { key: key.to_owned(), origin });
-        };
-        self.values.insert(setting.key, (value.to_owned(), origin));
+        }
+        self.values.insert(key.to_owned(), (value.to_owned(), origin));
         Ok(())
     }
 
     /// Returns all settings as they may be shown, in the order of their declaration.
     #[must_use]
     pub fn shown(&self) -> Vec<Shown> {
-        Setting::all()
-            .map(|setting| {
-                let (value, origin) = self.values.get(setting.key).cloned().unwrap_or((String::new(), Origin::Default));
-                let value = if setting.is_secret && !value.is_empty() { "********".to_owned() } else { value };
-                Shown { setting, value, origin }
-            })
-            .collect()
+        let mut shown = Vec::new();
+        for setting in Setting::all() {
+            let unset = (String::new(), Origin::Default);
+            let mut set: Vec<_> = match self.values.get(setting.key) {
+                Some(value) => vec![(setting.key.to_owned(), value.clone())],
+                None if setting.is_family() => {
+                    let given = self.values.iter().filter(|(key, _)| setting.covers(key));
+                    given.map(|(key, value)| (key.clone(), value.clone())).collect()
+                }
+                None => Vec::new(),
+            };
+            if set.is_empty() {
+                set.push((setting.shown_key(), unset));
+            }
+            for (key, (value, origin)) in set {
+                let value =
+                    if hides_something(&setting, &value) && !value.is_empty() { "********".to_owned() } else { value };
+                shown.push(Shown { setting, key, value, origin });
+            }
+        }
+        shown
+    }
+
+    /// Returns the names that the settings below `prefix` chose: `corp` of `oidc.corp.issuer`.
+    pub(super) fn names(&self, prefix: &str) -> Vec<String> {
+        let below = self.values.keys().filter_map(|key| key.strip_prefix(prefix)?.split_once('.'));
+        let mut names: Vec<_> = below.map(|(name, _)| name.to_owned()).collect();
+        names.dedup();
+        names
     }
 
     /// Returns the value of a setting, unless it is not set or empty.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
+        let given = self.values.get(key).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty());
+        // What stands once for each name has its default where the name is, not before.
+        given.or_else(|| Setting::named(key).filter(Setting::is_family)?.default)
     }
 
     pub(super) fn parse<T: FromStr>(&self, key: &str, expected: &str) -> Result<T, SettingError> {
@@ -198,7 +230,7 @@ impl Layers {
 
     pub(super) fn refuse(&self, key: &str, expected: &str) -> SettingError {
         let (value, origin) = self.values.get(key).cloned().unwrap_or((String::new(), Origin::Default));
-        let is_secret = Setting::named(key).is_some_and(|setting| setting.is_secret);
+        let is_secret = Setting::named(key).is_some_and(|setting| hides_something(&setting, &value));
         let value = match value.as_str() {
             "" => "not set".to_owned(),
             _ if is_secret => "not valid".to_owned(),
@@ -206,6 +238,11 @@ impl Layers {
         };
         SettingError::Invalid { key: key.to_owned(), value, origin, expected: expected.to_owned() }
     }
+}
+
+/// Says whether a value must not be shown. The store may be an address with a password in it.
+fn hides_something(setting: &Setting, value: &str) -> bool {
+    setting.is_secret || (setting.key == "store" && value.contains("://"))
 }
 
 /// Writes a value as it would stand in the environment.
