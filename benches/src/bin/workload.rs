@@ -148,6 +148,13 @@ fn measure(
         0,
     );
     compare("compare, first and last", figures.first_last.result.total(), figures.first_last.median, 1);
+    let plain = Some(("the same as it is", Figure::Time(figures.first_last.median)));
+    for (operation, taken) in [
+        ("compare, first and last, judged", &figures.first_last_judged),
+        ("compare, first and last, without noise", &figures.first_last_without_noise),
+    ] {
+        report.add(operation, rows, Some(taken.result.total()), Figure::Time(taken.median), plain);
+    }
     for (i, (limit, time)) in figures.timelines.iter().enumerate() {
         let base = base.map(|base| ("parse every document", Figure::Time(base.timelines[i])));
         report.add(format!("timeline over {limit}"), rows, None, Figure::Time(*time), base);
