@@ -199,7 +199,9 @@ impl PlanSource {
                         .iter()
                         .filter(|row| row.class_name() == Some(&check.class))
                         .filter_map(|row| row.dn().map(str::to_owned));
-                    dns.fold(true, |fits, dn| found.add(&dn) && fits)
+                    let mut fits = true;
+                    dns.for_each(|dn| fits &= found.add(&dn));
+                    fits
                 });
                 match added {
                     Ok(true) => Ok(()),

@@ -113,6 +113,7 @@ impl Entry {
     }
 
     /// Names what it was done to.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and UUIDs are handed over as they are")]
     pub(crate) fn on(mut self, kind: &'static str, id: impl ToString, name: impl Into<String>) -> Self {
         self.resource_type = kind;
         self.resource_id = id.to_string();

@@ -1,18 +1,23 @@
 //! What a first start makes: the built-in groups, and the first administrator or a link to become one.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use sea_query::{Alias, OnConflict, Query};
 use secrecy::ExposeSecret;
+use serde_json::json;
 
+use super::audit::{Actor, Category, Entry};
 use super::db::DbError;
 use super::error::{ApiError, FieldErrors};
 use super::folding::fold;
 use super::memberships::{USER_GROUPS, group_named};
+use super::moment::Moment;
 use super::passwords::weaknesses;
+use super::peer::Peer;
 use super::permissions::{ADMIN, USERS};
+use super::sessions::{self, Which};
 use super::state::AppState;
 use super::users::{self, NewUser};
-use super::{lockout, secrets, sessions};
+use super::{lockout, secrets};
 
 const SETUP: &str = "setup";
 
@@ -85,7 +90,13 @@ pub async fn first_start(state: &AppState) -> Result<FirstStart, AdminError> {
 }
 
 /// Makes the first administrator for whoever has the token of the link; it is good once.
-pub(crate) async fn set_up(state: &AppState, token: &str, username: &str, password: &str) -> Result<i64, ApiError> {
+pub(crate) async fn set_up(
+    state: &AppState,
+    peer: &Peer,
+    token: &str,
+    username: &str,
+    password: &str,
+) -> Result<i64, ApiError> {
     const REFUSED: &str = "This link is not valid, or was used.";
     let kept = secrets::read(state.db(), SETUP).await?;
     let given = secrets::fingerprint(token);
@@ -98,7 +109,7 @@ pub(crate) async fn set_up(state: &AppState, token: &str, username: &str, passwo
     if !secrets::forget(state.db(), SETUP).await? || users::count(state.db()).await? > 0 {
         return Err(ApiError::Refused(REFUSED.into()));
     }
-    make(state, username, "", password, true, None).await
+    make(state, &Actor::named(username, peer), &admin(username, ""), password).await
 }
 
 /// Adds a user, as `fabrik user create` does.
@@ -117,7 +128,8 @@ pub async fn create_user(
     if users::by_name(state.db(), username).await?.is_some() {
         return Err(AdminError::Refused(format!("a user called {username} already exists")));
     }
-    Ok(make(state, username, email, password, is_superuser, None).await?)
+    let user = NewUser { is_superuser, ..admin(username, email) };
+    Ok(make(state, &Actor::server(), &user, password).await?)
 }
 
 /// Adds an administrator that is gone after `life`, and returns its name and password.
@@ -129,7 +141,8 @@ pub async fn create_temporary_admin(state: &AppState, life: TimeDelta) -> Result
     let name = format!("recovery-{}", &secrets::random_token().to_lowercase().replace(['-', '_'], "x")[..8]);
     let password = secrets::random_token();
     let end = state.clock().now() + life;
-    make(state, &name, "", &password, true, Some(end)).await?;
+    let user = NewUser { expires_at: Some(end), ..admin(&name, "") };
+    make(state, &Actor::server(), &user, &password).await?;
     Ok((name, password))
 }
 
@@ -145,28 +158,38 @@ pub async fn reset_password(state: &AppState, username: &str, password: &str) ->
     check(username, &user.email, password)?;
     let hash = state.passwords().hash(password).await?;
     let columns = vec![("password", hash.into()), ("is_active", true.into())];
-    users::set(state.db(), user.id, columns).await?;
-    sessions::end_all_of(state, user.id, None, "password reset").await?;
-    lockout::clear(state, username).await?;
+    let mut transaction = state.db().begin().await?;
+    users::set_within(&mut transaction, user.id, columns).await?;
+    sessions::end_within(&mut transaction, state, user.id, Which::All, "password reset").await?;
+    lockout::clear_within(&mut transaction, username).await?;
+    Entry::new(Category::UserManagement, "user_password_reset", "Password reset at the server")
+        .on("user", user.id, &user.username)
+        .append(&mut transaction, state, &Actor::server())
+        .await?;
+    transaction.commit().await?;
+    state.callers().forget_all();
     Ok(())
 }
 
-async fn make(
-    state: &AppState,
-    username: &str,
-    email: &str,
-    password: &str,
-    is_superuser: bool,
-    expires_at: Option<DateTime<Utc>>,
-) -> Result<i64, ApiError> {
+/// Returns an administrator for ever, without a password.
+fn admin<'a>(username: &'a str, email: &'a str) -> NewUser<'a> {
+    NewUser { username, email, password_hash: "", is_superuser: true, expires_at: None }
+}
+
+async fn make(state: &AppState, actor: &Actor, user: &NewUser<'_>, password: &str) -> Result<i64, ApiError> {
     let hash = state.passwords().hash(password).await?;
     let mut transaction = state.db().begin().await?;
-    let group = transaction.first::<(i64,)>(&group_named(if is_superuser { ADMIN } else { USERS })).await?;
-    let user = NewUser { username, email, password_hash: &hash, is_superuser, expires_at };
+    let group = transaction.first::<(i64,)>(&group_named(if user.is_superuser { ADMIN } else { USERS })).await?;
+    let user = NewUser { password_hash: &hash, ..*user };
     let id = users::add(&mut transaction, &user, state.clock().now()).await?;
     if let Some((group,)) = group {
         USER_GROUPS.add(&mut transaction, id, group).await?;
     }
+    Entry::new(Category::UserManagement, "user_created", "User made at the server")
+        .on("user", id, user.username)
+        .with(json!({ "is_superuser": user.is_superuser, "expires_at": user.expires_at.map(Moment) }))
+        .append(&mut transaction, state, actor)
+        .await?;
     transaction.commit().await?;
     Ok(id)
 }

@@ -102,23 +102,6 @@ pub(crate) async fn end(state: &AppState, id: Uuid, because: &str) -> Result<boo
     Ok(count > 0)
 }
 
-/// Ends all sessions of a user but one.
-pub(crate) async fn end_all_of(
-    state: &AppState,
-    user_id: i64,
-    but: Option<Uuid>,
-    because: &str,
-) -> Result<(), ApiError> {
-    let mut update = ending(state, because);
-    update.and_where(Expr::col(Alias::new("user_id")).eq(user_id));
-    if let Some(id) = but {
-        update.and_where(Expr::col(Alias::new("id")).ne(id));
-    }
-    state.db().run(&update).await?;
-    state.callers().forget_all();
-    Ok(())
-}
-
 /// Ends sessions of a user as part of what makes them end: all but one, or the one alone. Returns how many went on.
 ///
 /// The caller forgets the callers after the commit.

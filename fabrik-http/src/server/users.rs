@@ -121,14 +121,6 @@ pub(crate) async fn add(transaction: &mut Transaction, user: &NewUser<'_>, now: 
     transaction.number(&insert).await
 }
 
-/// Writes columns of a user.
-pub(crate) async fn set(db: &Database, id: i64, columns: Vec<(&'static str, sea_query::Value)>) -> Result<(), DbError> {
-    if columns.is_empty() {
-        return Ok(());
-    }
-    db.run(&setting(id, columns)).await.map(|_| ())
-}
-
 /// Writes columns of a user inside a transaction.
 pub(crate) async fn set_within(
     transaction: &mut Transaction,

@@ -34,7 +34,8 @@ async fn holder(server: &Server, root: &str, name: &str, part: &str) -> String {
 
 #[tokio::test]
 async fn every_route_lets_in_whom_its_declaration_names() {
-    let server = Server::start().await;
+    // What is off is refused to everybody.
+    let server = Server::with(&[("auth.allow_registration", "true")]).await;
     let root = server.token("root", true).await;
     let roles = [
         Role { name: "anonymous", token: None, allowed: |access| *access == Access::Public },

@@ -35,8 +35,7 @@ impl Fabric {
 
     /// Runs a plan; returns the DNs with their classes.
     fn run(&self, plan: Plan) -> (BTreeMap<String, String>, Verdict) {
-        let mut options = LiveOptions::default();
-        options.page_size = Some(50);
+        let options = LiveOptions { page_size: Some(50), ..LiveOptions::default() };
         let mut source = PlanSource::start(&self.client, plan, &options, self.runtime.handle()).unwrap();
         let mut rows = BTreeMap::new();
         while let Some(batch) = pollster::block_on(source.next_batch()).unwrap() {

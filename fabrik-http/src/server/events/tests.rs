@@ -298,7 +298,9 @@ async fn a_socket_ends_with_the_session_and_with_the_user() {
     let (status, _) = server.call(Method::POST, "/api/auth/logout/", &mara.token, json!({})).await;
     assert_eq!(status, 204);
     assert_eq!(first.code().await, 4001);
-    users::set(server.state.db(), ben.id, vec![("is_active", false.into())]).await.unwrap();
+    let mut transaction = server.state.db().begin().await.unwrap();
+    users::set_within(&mut transaction, ben.id, vec![("is_active", false.into())]).await.unwrap();
+    transaction.commit().await.unwrap();
     server.state.callers().forget_all();
     assert_eq!(third.code().await, 4001);
     second.say("{\"type\":\"ping\"}").await;

@@ -106,7 +106,7 @@ async fn mail_is_sent_once_and_its_text_forgotten() {
     send_due(&state).await.unwrap();
     serving.abort();
 
-    let received = received.lock().unwrap();
+    let received = received.lock().unwrap().clone();
     let [(recipients, mail)] = &received[..] else { panic!("one mail: {received:?}") };
     assert_eq!(recipients, &["RCPT TO:<mara@lab.example>"]);
     assert!(mail.contains("From: Fabrik <fabrik@localhost>\r\n"), "{mail}");

@@ -1,7 +1,7 @@
 //! Quiet hours: when mail is held back, in the time of the user.
 
 use chrono::offset::LocalResult;
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{DateTime, Days, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 /// The hours of every day in which a user gets no mail; over midnight where the end comes before the start.
@@ -44,8 +44,23 @@ impl QuietHours {
                 LocalResult::None => end = end.with_second(0).unwrap_or(end) + TimeDelta::minutes(1),
             }
         };
+        let end = self.until_clocks_change(now, end).unwrap_or(end);
         // It may be quiet there again, where the clocks went over all of the time between two quiet hours.
         self.until(end).or(Some(end))
+    }
+}
+
+impl QuietHours {
+    /// Returns the first minute before `end` that is not quiet: clocks that go back over the start end the quiet, too.
+    fn until_clocks_change(&self, now: DateTime<Utc>, end: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let offset = |moment: DateTime<Utc>| moment.with_timezone(&self.zone).offset().fix();
+        if offset(now) == offset(end) {
+            return None;
+        }
+        let first = now.with_second(0)?.with_nanosecond(0)? + TimeDelta::minutes(1);
+        std::iter::successors(Some(first), |minute| Some(*minute + TimeDelta::minutes(1)))
+            .take_while(|minute| *minute < end)
+            .find(|minute| !self.is_quiet(*minute))
     }
 }
 
@@ -84,6 +99,16 @@ mod tests {
         let end = hours.until("2026-03-08T06:15:00Z".parse().unwrap());
 
         assert_eq!(end, Some("2026-03-09T06:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn quiet_ends_where_clocks_go_back_over_its_start() {
+        // At 02:00 it is 01:30 again, a minute before quiet begins.
+        let hours = QuietHours { start: time(91), end: time(120), zone: Tz::Australia__Lord_Howe };
+
+        let end = hours.until("2026-04-04T14:31:00Z".parse().unwrap());
+
+        assert_eq!(end, Some("2026-04-04T15:00:00Z".parse().unwrap()));
     }
 
     proptest! {

@@ -35,6 +35,7 @@ macro_rules! limits {
         /// What is allowed or not.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[expect(dead_code, reason = "what asks for them comes with queries, tasks and AWX")]
+        #[expect(clippy::enum_variant_names, reason = "the contract's names begin so")]
         pub(crate) enum Switch {
             $(#[doc = $what] $switch,)*
         }

@@ -1,6 +1,7 @@
 //! Accounts that people make for themselves, where the operator allows it.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use schemars::JsonSchema;
 use sea_query::{Alias, Expr, ExprTrait, Query};
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::email::queue_verification;
 use crate::server::audit::{Actor, Category, Entry};
 use crate::server::db::{DbError, Transaction};
+use crate::server::describe::Describe;
 use crate::server::error::{ApiError, FieldErrors, NON_FIELD};
 use crate::server::extract::{Body, Json};
 use crate::server::first::{BAD_NAME, is_name_character};
@@ -58,14 +60,29 @@ struct RegisteredUser {
     last_name: String,
 }
 
+/// Refuses before anybody looks at the body.
+struct RegistrationIsOn;
+
+impl FromRequestParts<AppState> for RegistrationIsOn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(_: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        if state.settings().allow_registration {
+            Ok(Self)
+        } else {
+            Err(ApiError::Refused("Registration is off.".into()))
+        }
+    }
+}
+
+impl Describe for RegistrationIsOn {}
+
 async fn register(
     State(state): State<AppState>,
+    _: RegistrationIsOn,
     peer: Peer,
     Body(body): Body<Registration>,
 ) -> Result<Json<RegisteredUser, 201>, ApiError> {
-    if !state.settings().allow_registration {
-        return Err(ApiError::Refused("Registration is off.".into()));
-    }
     check(&body)?;
     // Hashed before names are compared, so that the time tells no more than the answer.
     let hash = state.passwords().hash(&body.password).await?;

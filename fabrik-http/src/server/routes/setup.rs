@@ -39,7 +39,7 @@ async fn make_first_admin(
     peer: Peer,
     Body(body): Body<SetupRequest>,
 ) -> Result<Json<LoginResponse, 201>, ApiError> {
-    let id = set_up(&state, &body.token, &body.username, &body.password).await?;
+    let id = set_up(&state, &peer, &body.token, &body.username, &body.password).await?;
     let user = users::by_id(state.db(), id).await?.ok_or(ApiError::NotFound)?;
     begin(&state, &user, &peer).await.map(Json)
 }

@@ -29,6 +29,7 @@ pub(crate) struct ProviderSettings {
 
 /// How a provider tells who somebody is.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are as many as somebody configured")]
 pub(crate) enum ProviderKind {
     /// By a signed ID token; everything else is found out from the issuer, which is written as the provider writes it.
     Oidc { issuer: String },

@@ -40,7 +40,9 @@ impl Whole {
     }
 
     async fn set(&self, id: i64, column: &'static str, value: impl Into<sea_query::Value>) {
-        users::set(self.state.db(), id, vec![(column, value.into())]).await.unwrap();
+        let mut transaction = self.state.db().begin().await.unwrap();
+        users::set_within(&mut transaction, id, vec![(column, value.into())]).await.unwrap();
+        transaction.commit().await.unwrap();
         self.state.callers().forget_all();
     }
 
@@ -348,6 +350,7 @@ async fn every_change_of_a_login_is_audited_without_its_secrets() {
     post("/api/auth/logout/", json!({})).await;
 
     let expected = [
+        ("user_created", true),
         ("login_failed", false),
         ("login_success", true),
         ("api_key_created", true),
