@@ -1,8 +1,10 @@
-//! Talks to a controller, and only ever reads.
+//! Talks to a controller, and reads.
 //!
-//! The one thing that is ever posted is a login and a logout: there is no code here that could write.
+//! What is posted is a login and a logout. One method changes something, [`Client::change`], for those who hand on
+//! what a person asked for; whatever captures and queries has no use for it.
 
 mod login;
+mod raw;
 mod session;
 mod sign;
 mod transport;
@@ -22,6 +24,7 @@ use crate::connection::{ConnectionOptions, Credentials, RetryPolicy};
 use crate::error::{ApicError, ApicResult};
 
 pub use login::Controller;
+pub use raw::Change;
 use session::{Access, Session};
 use transport::Transport;
 
@@ -175,6 +178,16 @@ impl Client {
 
     /// Sends a request when its turn has come, and reads the whole answer.
     async fn send(&self, path: &str, request: reqwest::RequestBuilder) -> Result<Reply, ApicError> {
+        self.send_within(path, request, MAX_BODY_BYTES).await
+    }
+
+    /// Sends a request when its turn has come, and reads an answer that is not longer than this.
+    async fn send_within(
+        &self,
+        path: &str,
+        request: reqwest::RequestBuilder,
+        limit_bytes: usize,
+    ) -> Result<Reply, ApicError> {
         self.0.limiter.until_ready().await;
         let seconds = self.0.options.timeout_seconds.get();
         let read = async {
@@ -184,8 +197,8 @@ impl Client {
             let mut body = Vec::new();
             while let Some(piece) = response.chunk().await.map_err(|error| transport::explain(path, error))? {
                 body.extend_from_slice(&piece);
-                if body.len() > MAX_BODY_BYTES {
-                    return Err(ApicError::TooLong { path: path.to_owned(), limit_bytes: MAX_BODY_BYTES });
+                if body.len() > limit_bytes {
+                    return Err(ApicError::TooLong { path: path.to_owned(), limit_bytes });
                 }
             }
             Ok(Reply { status, body, wait: wait.map(Duration::from_secs) })

@@ -261,6 +261,9 @@ impl FromStr for ApicQuery {
                 }
                 continue;
             }
+            if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+                return Err(ApicError::invalid("option", name, "a name of letters, digits and dashes"));
+            }
             query.options.push((name, value));
         }
         Ok(query)
@@ -281,7 +284,9 @@ fn check_class(class: &str) -> ApicResult<String> {
 
 fn check_dn(dn: &str) -> ApicResult<String> {
     let dn = dn.trim_matches('/');
-    let fits = !dn.is_empty() && !dn.contains(char::is_control) && dn::is_balanced(dn);
+    // What builds the URL would walk up at a segment of dots, and takes a backslash for a slash.
+    let stays = !dn.contains('\\') && dn.split('/').all(|segment| segment != "." && segment != "..");
+    let fits = !dn.is_empty() && stays && !dn.contains(char::is_control) && dn::is_balanced(dn);
     let expected = "a DN with closed brackets, such as uni/tn-common";
     if fits { Ok(dn.to_owned()) } else { Err(ApicError::invalid("dn", dn, expected)) }
 }
@@ -323,6 +328,14 @@ mod tests {
         assert!(error.starts_with(r#"subscription "yes" is not valid"#), "{error}");
         let error = "/api/class/fv-BD.json".parse::<ApicQuery>().unwrap_err().to_string();
         assert!(error.starts_with(r#"class "fv-BD" is not valid"#), "{error}");
+        for dn in
+            ["uni/../aaaLogout", "../aaaLogout", "uni/%2e%2E/aaaLogout", "uni/./x", "uni/x-[a/../../b]", "uni\\..\\x"]
+        {
+            let error = format!("/api/mo/{dn}.json").parse::<ApicQuery>().unwrap_err().to_string();
+            assert!(error.starts_with("dn \""), "{error}");
+        }
+        let error = "/api/class/fvBD.json?a%3Db=c".parse::<ApicQuery>().unwrap_err().to_string();
+        assert!(error.starts_with(r#"option "a=b" is not valid"#), "{error}");
         let error = "/api/mo/uni/tn-[a.json".parse::<ApicQuery>().unwrap_err().to_string();
         assert!(error.starts_with(r#"dn "uni/tn-[a" is not valid"#), "{error}");
     }
@@ -361,7 +374,8 @@ mod tests {
     proptest! {
         #[test]
         fn printing_and_reading_give_the_query_back(
-            dn in "[a-z]{1,4}(/[a-z]{1,3}-\\[[ -Z^-~äß]{0,9}\\]){0,3}",
+            // Without dots, which may walk up.
+            dn in "[a-z]{1,4}(/[a-z]{1,3}-\\[[ -\\-/-Z^-~äß]{0,9}\\]){0,3}",
             value in "\\PC{0,20}",
         ) {
             let query = ApicQuery::object(&dn).unwrap().with("query-target-filter", &value).with("x", &dn);

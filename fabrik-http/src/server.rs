@@ -8,6 +8,7 @@ mod audit;
 mod authority;
 mod caller;
 mod clock;
+mod connections;
 mod console;
 mod db;
 mod describe;

@@ -50,9 +50,14 @@ impl Transport {
         self.request(Method::GET, path)
     }
 
-    /// Starts a login or logout, the only requests that are not readings.
+    /// Starts a login or logout.
     pub(super) fn post_session(&self, path: &'static str, body: String) -> ApicResult<RequestBuilder> {
         Ok(self.request(Method::POST, path)?.header("Content-Type", "application/json").body(body))
+    }
+
+    /// Starts what somebody asked to be changed.
+    pub(super) fn change(&self, method: Method, path: &str) -> ApicResult<RequestBuilder> {
+        Ok(self.request(method, path)?.header("Content-Type", "application/json"))
     }
 
     fn request(&self, method: Method, path: &str) -> ApicResult<RequestBuilder> {

@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use super::error::{ApiError, chain};
 use super::state::AppState;
 use super::{
-    audit, events, lockout, mail, mail_tokens, notifications, oidc, password_reset, quotas, reset_codes, sessions,
-    spent_tokens, throttle, tickets, users, webhooks,
+    audit, connections, events, lockout, mail, mail_tokens, notifications, oidc, password_reset, quotas, reset_codes,
+    sessions, spent_tokens, throttle, tickets, users, webhooks,
 };
 
 /// One job.
@@ -90,6 +90,7 @@ async fn forget_tokens(state: AppState) -> Result<(), ApiError> {
 async fn forget(state: AppState) -> Result<(), ApiError> {
     state.throttles().forget_full();
     state.events().forget_unheard();
+    connections::tidy(&state);
     state.metrics().upkeep();
     Ok(())
 }

@@ -29,6 +29,10 @@ pub(crate) const GROUP_PERMISSIONS: Pairs =
 pub(crate) const ESCALATION_TARGETS: Pairs =
     Pairs { table: "escalation_target", owner: "rule_id", member: "user_id", members: "auth_user" };
 
+/// Whom connections are shared with.
+pub(crate) const CONNECTION_SHARES: Pairs =
+    Pairs { table: "apic_connection_share", owner: "connection_id", member: "user_id", members: "auth_user" };
+
 impl Pairs {
     /// Gives an owner these members and no others; `field` is what a refusal names.
     pub(crate) async fn set(

@@ -111,7 +111,9 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         Access::Login => operation.errors.extend([401, 403]),
         Access::Permission(_) | Access::Admin => operation.errors.extend([401, 403]),
     }
-    for status in operation.errors.clone() {
+    // An answer that says itself what it looks like with a status knows better.
+    let told: Vec<_> = operation.responses.keys().copied().collect();
+    for status in operation.errors.clone().into_iter().filter(|status| !told.contains(status)) {
         operation.json_response(status, &json!({ "$ref": format!("#/components/schemas/{}", error_schema(status)) }));
     }
     let Operation { parameters, body, mut responses, .. } = operation;

@@ -80,7 +80,6 @@ pub(crate) async fn set_of_group(transaction: &mut Transaction, group_id: i64, l
 }
 
 /// Fails where a caller may not do something at all.
-#[cfg_attr(not(test), expect(dead_code, reason = "the routes of queries, tasks and AWX ask"))]
 pub(crate) async fn require(state: &AppState, caller: &Caller, switch: Switch) -> Result<(), ApiError> {
     if limits_of(state.db(), caller.id(), caller.is_superuser()).await?.allows(switch) {
         return Ok(());
@@ -91,7 +90,6 @@ pub(crate) async fn require(state: &AppState, caller: &Caller, switch: Switch) -
 
 /// Fails where a caller has as much of something as is allowed. To be called in the transaction that adds one more:
 /// until its end nobody else adds for this user.
-#[cfg_attr(not(test), expect(dead_code, reason = "the routes that make what is counted ask"))]
 pub(crate) async fn check_stock(transaction: &mut Transaction, caller: &Caller, stock: Stock) -> Result<(), ApiError> {
     match (stock.quota(), stock.counting(&[caller.id()])) {
         (Some(quota), Some(counting)) => check_count(transaction, caller, quota, &counting).await,
@@ -121,7 +119,6 @@ async fn check_count(
 }
 
 /// Takes one from a daily quota, or fails where none is left. Of two who ask for the last one, one gets it.
-#[cfg_attr(not(test), expect(dead_code, reason = "the routes of queries, AI and AWX take"))]
 pub(crate) async fn take_daily(state: &AppState, caller: &Caller, quota: Quota) -> Result<(), ApiError> {
     let limit = limits_of(state.db(), caller.id(), caller.is_superuser()).await?.number(quota);
     let now = state.clock().now();

@@ -58,6 +58,9 @@ pub(crate) trait Resource: Sized + Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// Completes records with what depends on who looks at them.
+    fn complete_for(_caller: &Caller, _records: &mut [Record]) {}
+
     /// Does what takes time before the write begins, such as hashing; `key` is that of a record to change.
     fn prepare(
         _state: &AppState,
@@ -247,7 +250,8 @@ pub(crate) async fn list_among<R: Resource>(
     let count = u64::try_from(state.db().number(&Listing::<R>::counting(&query)).await?).unwrap_or(0);
     listing.check(count)?;
     listing.cut(&mut query);
-    let records = read::<R>(state, &query).await?;
+    let mut records = read::<R>(state, &query).await?;
+    R::complete_for(caller, &mut records);
     let records = records.into_iter().map(Value::Object).collect();
     Ok(Shown::ok(listing.envelope(count, records)))
 }
@@ -331,7 +335,9 @@ pub(crate) async fn show<R: Resource>(state: &AppState, caller: &Caller, key: Ke
     let mut query = R::model().select();
     R::visible(caller, &mut query);
     query.and_where(R::model().id_column().eq(key));
-    let record = read::<R>(state, &query).await?.pop().ok_or(ApiError::NotFound)?;
+    let mut records = read::<R>(state, &query).await?;
+    R::complete_for(caller, &mut records);
+    let record = records.pop().ok_or(ApiError::NotFound)?;
     Ok(Shown::ok(Value::Object(record)))
 }
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod api_keys;
+mod apic;
 mod audit;
 mod auth;
 mod email;
@@ -39,6 +40,7 @@ pub(crate) fn registry() -> Registry {
     users::declare(&mut registry);
     groups::declare(&mut registry);
     permissions::declare(&mut registry);
+    apic::declare(&mut registry);
     notifications::declare(&mut registry);
     webhooks::declare(&mut registry);
     audit::declare(&mut registry);

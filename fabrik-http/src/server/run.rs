@@ -111,6 +111,7 @@ pub async fn serve(
     // Sockets are no requests, so nobody waited for them yet; and whoever answers them needs the database.
     state.events().all_left(GOODBYE).await;
     drop(work);
+    state.controllers().end().await;
     state.db().close().await;
     result.map_err(ServeError::Broken)
 }

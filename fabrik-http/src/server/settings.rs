@@ -85,6 +85,10 @@ pub struct Settings {
     pub notifications_unread_life: TimeDelta,
     /// Whether webhooks may lead to private addresses.
     pub webhooks_allow_private: bool,
+    /// Whether owners of connections may hand changes through to controllers.
+    pub apic_allow_writes: bool,
+    /// How long an answer of a controller may be that is handed through.
+    pub apic_answer_bytes: usize,
     /// How often a WebSocket is asked whether it is still there.
     pub socket_ping: Duration,
     /// What is logged.
@@ -171,6 +175,10 @@ impl Settings {
                 layers.parse::<u16>("notifications.retention_unread_days", "days")?.into(),
             ),
             webhooks_allow_private: layers.parse("webhooks.allow_private", "true or false")?,
+            apic_allow_writes: layers.parse("apic.allow_writes", "true or false")?,
+            apic_answer_bytes: layers
+                .parse::<std::num::NonZeroUsize>("apic.max_answer_bytes", "a number of bytes above 0")?
+                .get(),
             socket_ping: some_seconds(layers, "socket.ping_seconds")?,
             log: layers.text("log.filter").unwrap_or_default().to_owned(),
             log_json: match layers.text("log.format") {

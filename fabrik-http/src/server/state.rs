@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::caller::Callers;
 use super::clock::Clock;
+use super::connections::Controllers;
 use super::db::{Database, DbError};
 use super::events::Events;
 use super::mail::Post;
@@ -40,6 +41,7 @@ struct Inner {
     events: Events,
     post: Post,
     courier: Courier,
+    controllers: Controllers,
     metrics: Metrics,
     is_stopping: watch::Sender<bool>,
 }
@@ -79,6 +81,7 @@ impl AppState {
             events: Events::new(settings.connections),
             post: Post::new(&settings),
             courier: Courier::new(&settings),
+            controllers: Controllers::default(),
             metrics: if settings.metrics { Metrics::of_process() } else { Metrics::off() },
             is_stopping: watch::Sender::new(false),
             settings,
@@ -157,6 +160,11 @@ impl AppState {
     /// Returns what calls webhooks.
     pub(crate) fn courier(&self) -> &Courier {
         &self.0.courier
+    }
+
+    /// Returns the sessions with controllers.
+    pub(crate) fn controllers(&self) -> &Controllers {
+        &self.0.controllers
     }
 
     /// Returns the figures.

@@ -5,6 +5,7 @@
 mod account;
 mod actions;
 mod api_keys;
+mod apic;
 mod audit;
 mod browser;
 #[allow(dead_code, reason = "not every test needs Python")]

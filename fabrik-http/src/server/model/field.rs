@@ -17,6 +17,8 @@ pub(crate) struct Field {
     pub(crate) is_changeable: bool,
     /// Whether it must be given when a record is made or replaced.
     pub(crate) is_required: bool,
+    /// Whether a record that is replaced keeps it where it is not given.
+    pub(crate) is_kept: bool,
     pub(crate) is_nullable: bool,
     /// Whether no two records may have the same, upper or lower case.
     pub(crate) is_unique: bool,
@@ -69,6 +71,7 @@ impl Field {
             is_creatable: false,
             is_changeable: false,
             is_required: false,
+            is_kept: false,
             is_nullable: false,
             is_unique: false,
             is_filterable: false,
@@ -87,6 +90,12 @@ impl Field {
     pub(crate) const fn required(mut self) -> Self {
         self.is_required = true;
         self.writable()
+    }
+
+    /// It stays as it is where a record is replaced without it.
+    pub(crate) const fn kept(mut self) -> Self {
+        self.is_kept = true;
+        self
     }
 
     /// It may be given when a record is made, and may be changed.

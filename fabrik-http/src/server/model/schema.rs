@@ -36,7 +36,7 @@ impl Model {
 
     /// Returns the name and schema of a record that is replaced.
     pub(crate) fn replace_schema(&self) -> (String, Value) {
-        let required = self.changeable().filter(|field| field.is_required).map(|field| field.name);
+        let required = self.changeable().filter(|field| field.is_required && !field.is_kept).map(|field| field.name);
         (format!("{}Replace", self.title), object(self.changeable(), required))
     }
 

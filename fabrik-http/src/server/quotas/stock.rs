@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use sea_query::SelectStatement;
 
 use super::Quota;
+use crate::server::connections;
 use crate::server::db::{Database, DbError};
 
 /// Something a user has any number of.
@@ -25,7 +26,7 @@ type Counting = fn(&[i64]) -> SelectStatement;
 /// How each kind is counted. Nobody has any of a kind that is not listed.
 ///
 /// Whoever adds a table of such things adds its line here, and `check_stock` before it inserts.
-const COUNTED: &[(Stock, Counting)] = &[];
+const COUNTED: &[(Stock, Counting)] = &[(Stock::ApicConnections, connections::counting)];
 
 impl Stock {
     /// Returns the quota that limits it.

@@ -171,6 +171,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("notifications.retention_unread_days", "180", "how long notifications are kept that nobody read")
         .also("NOTIFICATION_RETENTION_UNREAD_DAYS"),
     Setting::new("webhooks.allow_private", "false", "whether webhooks may lead to private addresses"),
+    Setting::new("apic.allow_writes", "false", "whether owners of connections may hand changes through to controllers"),
+    Setting::new(
+        "apic.max_answer_bytes",
+        "67108864",
+        "how long an answer of a controller may be that is handed through",
+    ),
     Setting::new("socket.ping_seconds", "45", "how often a WebSocket is asked whether it is still there"),
     Setting::new("log.filter", "info", "what is logged: a level, or levels by module"),
     Setting::new("log.format", "text", "how logs are written: text or json"),
