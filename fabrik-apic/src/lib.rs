@@ -1,6 +1,6 @@
 //! Rows for Fabrik: from a live controller, from recorded files, and from a simulated controller.
 //!
-//! [`LiveSource`] asks a controller through a [`Client`], which it only ever reads with, and judges how complete the rows are.
+//! [`LiveSource`] asks a controller through a [`Client`], with which it only ever reads, and judges how complete the rows are.
 //! [`RecordedSource`] reads a file, a folder or a stream: APIC answers as JSON or XML, what moquery prints,
 //! configuration exports, folders and archives of such files, and JSON, NDJSON or CSV from anywhere else. It tells
 //! the form of the input by its content, cuts it into single rows without ever holding the whole, and unfolds the

@@ -22,9 +22,7 @@ use super::error::ApiError;
 use super::moment::Moment;
 use super::state::AppState;
 
-pub(crate) use jobs::job_state;
-#[cfg_attr(not(test), expect(unused_imports, reason = "the first work that is done in the background uses them"))]
-pub(crate) use jobs::{close_job, open_job};
+pub(crate) use jobs::{close_job, job_state, open_job};
 
 /// How many events may wait for a slow client before it misses some.
 const WAITING: usize = 64;

@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use super::error::{ApiError, chain};
 use super::state::AppState;
 use super::{
-    audit, connections, events, lockout, mail, mail_tokens, notifications, oidc, password_reset, quotas, reset_codes,
-    sessions, spent_tokens, throttle, tickets, users, webhooks,
+    audit, connections, events, lockout, mail, mail_tokens, notifications, oidc, password_reset, queries, quotas,
+    reset_codes, sessions, spent_tokens, throttle, tickets, users, webhooks,
 };
 
 /// One job.
@@ -71,6 +71,11 @@ const JOBS: &[Job] = &[
     Job { name: "answer password resets", every: SECONDS, run: |state| Box::pin(answer_resets(state)) },
     Job { name: "forget tokens", every: MINUTE, run: |state| Box::pin(forget_tokens(state)) },
     Job { name: "forget codes", every: MINUTE, run: |state| Box::pin(async move { reset_codes::purge(&state).await }) },
+    Job {
+        name: "forget runs of queries",
+        every: HOUR,
+        run: |state| Box::pin(async move { queries::purge(&state).await }),
+    },
     Job {
         name: "forget used quotas",
         every: MINUTE,

@@ -32,6 +32,9 @@ pub(crate) const ESCALATION_TARGETS: Pairs =
 /// Whom connections are shared with.
 pub(crate) const CONNECTION_SHARES: Pairs =
     Pairs { table: "apic_connection_share", owner: "connection_id", member: "user_id", members: "auth_user" };
+/// Whom saved queries are shared with.
+pub(crate) const QUERY_SHARES: Pairs =
+    Pairs { table: "saved_query_share", owner: "query_id", member: "user_id", members: "auth_user" };
 
 impl Pairs {
     /// Gives an owner these members and no others; `field` is what a refusal names.

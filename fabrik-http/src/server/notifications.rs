@@ -165,7 +165,6 @@ impl Told {
 }
 
 /// Tells users of something, each in the way they want it, and webhooks.
-#[cfg_attr(not(test), expect(dead_code, reason = "each part of the server will tell of its own"))]
 pub(crate) async fn tell(
     state: &AppState,
     transaction: &mut Transaction,

@@ -15,6 +15,7 @@ mod oidc;
 mod pages;
 mod password_reset;
 mod permissions;
+mod queries;
 mod register;
 mod sessions;
 mod setup;
@@ -41,6 +42,7 @@ pub(crate) fn registry() -> Registry {
     groups::declare(&mut registry);
     permissions::declare(&mut registry);
     apic::declare(&mut registry);
+    queries::declare(&mut registry);
     notifications::declare(&mut registry);
     webhooks::declare(&mut registry);
     audit::declare(&mut registry);

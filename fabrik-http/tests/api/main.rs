@@ -25,6 +25,7 @@ mod notifications;
 mod oidc;
 mod postgres;
 mod process;
+mod queries;
 mod quotas;
 mod register;
 mod schema;

@@ -26,7 +26,6 @@ pub(crate) struct JobState {
 }
 
 /// Opens the channel of a job and returns its id.
-#[cfg_attr(not(test), expect(dead_code, reason = "the first work that is done in the background opens one"))]
 pub(crate) async fn open_job(state: &AppState, owner_id: i64) -> Result<Uuid, ApiError> {
     let id = Uuid::now_v7();
     let insert = Query::insert()
@@ -39,7 +38,6 @@ pub(crate) async fn open_job(state: &AppState, owner_id: i64) -> Result<Uuid, Ap
 }
 
 /// Says that the job is over: its last frame stays, and its listeners are let go.
-#[cfg_attr(not(test), expect(dead_code, reason = "who opens a job closes it"))]
 pub(crate) async fn close_job(state: &AppState, id: Uuid) -> Result<(), ApiError> {
     let now = state.clock().now();
     let update = Query::update()

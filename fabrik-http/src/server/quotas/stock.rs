@@ -4,8 +4,8 @@ use hashbrown::HashMap;
 use sea_query::SelectStatement;
 
 use super::Quota;
-use crate::server::connections;
 use crate::server::db::{Database, DbError};
+use crate::server::{connections, queries};
 
 /// Something a user has any number of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +26,12 @@ type Counting = fn(&[i64]) -> SelectStatement;
 /// How each kind is counted. Nobody has any of a kind that is not listed.
 ///
 /// Whoever adds a table of such things adds its line here, and `check_stock` before it inserts.
-const COUNTED: &[(Stock, Counting)] = &[(Stock::ApicConnections, connections::counting)];
+const COUNTED: &[(Stock, Counting)] = &[
+    (Stock::ApicConnections, connections::counting),
+    (Stock::SavedQueries, queries::counting),
+    (Stock::FavoriteQueries, queries::counting_favorites),
+    (Stock::SharedQueries, queries::counting_shared),
+];
 
 impl Stock {
     /// Returns the quota that limits it.
