@@ -21,6 +21,7 @@ mod measure;
 mod program;
 mod random;
 mod report;
+mod server;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -33,6 +34,7 @@ pub use measure::{Timed, measure_history, median, peak_bytes, timed};
 pub use program::{Run, find_fabrik, run_with_peak};
 pub use random::Random;
 pub use report::{Figure, Report, bytes, duration};
+pub use server::{PASSWORD, PATH, Server, USER, free_address};
 
 /// The result of anything here: whoever runs a measurement reads the error.
 pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;

@@ -3,24 +3,15 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
-use fabrik_benches::{Checks, Figure, Report, Result, Run, find_fabrik, median};
-use serde_json::{Value, json};
-
-const USER: &str = "root";
-const PASSWORD: &str = "Correct horse, battery";
-/// A row of the caller: the token is checked, and the database asked.
-const PATH: &str = "/api/auth/preferences/";
-/// How long a server may take to answer at all.
-const START: Duration = Duration::from_secs(30);
+use fabrik_benches::{
+    Checks, Figure, PASSWORD, PATH, Report, Result, Run, Server, USER, find_fabrik, free_address, median,
+};
 
 /// Ask the server for small things with `wrk`, beside a Django REST Framework application with the same endpoint.
 #[derive(Debug, Parser)]
@@ -53,9 +44,9 @@ fn run(options: &Options) -> Result<Checks> {
 
     let mut starts = Vec::new();
     for _ in 0..options.runs.max(1) {
-        starts.push(Server::fabrik(&program, scratch.path())?.start);
+        starts.push(Server::fabrik(&program, scratch.path(), None)?.start_time());
     }
-    let server = Server::fabrik(&program, scratch.path())?;
+    let server = Server::fabrik(&program, scratch.path(), None)?;
     // A moment for what a start leaves running.
     thread::sleep(Duration::from_secs(2));
     let idle = server.memory()?;
@@ -66,8 +57,8 @@ fn run(options: &Options) -> Result<Checks> {
     let baseline = match options.no_baselines {
         true => None,
         false => {
-            let server = Server::django(scratch.path())?;
-            let (start, idle) = (server.start, server.memory()?);
+            let server = django(scratch.path())?;
+            let (start, idle) = (server.start_time(), server.memory()?);
             Some((Load::of(&server, options, &mut checks)?, start, idle))
         }
     };
@@ -89,105 +80,29 @@ fn run(options: &Options) -> Result<Checks> {
     Ok(checks)
 }
 
-/// A server in processes of its own, which end with this value.
-struct Server {
-    process: Child,
-    address: SocketAddr,
-    /// From the start of the process to its first answer.
-    start: Duration,
-    token: String,
-}
-
-impl Server {
-    fn fabrik(program: &Path, scratch: &Path) -> Result<Self> {
-        let folder = tempfile::tempdir_in(scratch)?;
-        let address = free_address()?;
-        let mut command = Command::new(program);
-        command.current_dir(folder.keep()).args(["serve", "--listen", &address.to_string()]);
-        // Who is measured asks more often than anybody may.
-        for rate in ["zone_api", "user"] {
-            command.args(["--set", &format!("rate_limit.{rate}=off")]);
-        }
-        command.args(["--set", "log.filter=warn"]);
-        command.env("FABRIK_ADMIN_USERNAME", USER).env("FABRIK_ADMIN_PASSWORD", PASSWORD);
-        Self::start(&mut command, address)
-    }
-
-    fn django(scratch: &Path) -> Result<Self> {
-        let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/python/drf");
-        let environment = scratch.join("django");
-        let text = |parts: &[&str]| parts.iter().map(|&part| part.to_owned()).collect::<Vec<_>>();
-        let place = environment.display().to_string();
-        Run::of(Path::new("/usr/bin/env"), &text(&["python3", "-m", "venv", &place]))?;
-        let python = environment.join("bin/python");
-        let requirements = format!("{sources}/requirements.txt");
-        Run::of(&python, &text(&["-m", "pip", "install", "--quiet", "--requirement", &requirements]))?;
-        let database = format!("DRF_DATABASE={}", scratch.join("django.db").display());
-        let python = python.display().to_string();
-        let app = format!("{sources}/app.py");
-        Run::of(Path::new("/usr/bin/env"), &text(&[&database, &python, &app, USER, PASSWORD]))?;
-        let address = free_address()?;
-        // As its documentation recommends: twice the cores and one.
-        let workers = 2 * thread::available_parallelism()?.get() + 1;
-        let mut command = Command::new(environment.join("bin/gunicorn"));
-        command.args(["--chdir", sources, "--workers", &workers.to_string(), "--worker-class", "gthread"]);
-        command.args(["--threads", "2", "--keep-alive", "60", "--log-level", "warning"]);
-        command.args(["--bind", &address.to_string(), "app:application"]);
-        command.env("DRF_DATABASE", scratch.join("django.db"));
-        Self::start(&mut command, address)
-    }
-
-    fn start(command: &mut Command, address: SocketAddr) -> Result<Self> {
-        let started = Instant::now();
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let mut server = Self { process, address, start: Duration::ZERO, token: String::new() };
-        while server.ask("GET", PATH, "").is_err() {
-            if started.elapsed() > START {
-                return Err("the server does not answer".into());
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        server.start = started.elapsed();
-        let login = json!({ "username": USER, "password": PASSWORD }).to_string();
-        let answer: Value = serde_json::from_str(&server.ask("POST", "/api/auth/login/", &login)?)?;
-        server.token = answer["access"].as_str().ok_or("no token for the login")?.to_owned();
-        Ok(server)
-    }
-
-    /// Sends one request and returns the body of the answer.
-    fn ask(&self, method: &str, path: &str, body: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(self.address)?;
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}",
-            self.address
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer.split_once("\r\n\r\n").ok_or("no answer")?.1.to_owned())
-    }
-
-    /// Returns what the process and its children hold, in bytes.
-    fn memory(&self) -> Result<u64> {
-        let own = self.process.id();
-        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-        let mut all = 0;
-        for id in children.split_whitespace().map(str::to_owned).chain([own.to_string()]) {
-            let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-            all += line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024;
-        }
-        Ok(all)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // A server that is asked to stop takes its workers along.
-        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        let _ = self.process.wait();
-    }
+/// Installs the baseline and starts it.
+fn django(scratch: &Path) -> Result<Server> {
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/python/drf");
+    let environment = scratch.join("django");
+    let text = |parts: &[&str]| parts.iter().map(|&part| part.to_owned()).collect::<Vec<_>>();
+    let place = environment.display().to_string();
+    Run::of(Path::new("/usr/bin/env"), &text(&["python3", "-m", "venv", &place]))?;
+    let python = environment.join("bin/python");
+    let requirements = format!("{sources}/requirements.txt");
+    Run::of(&python, &text(&["-m", "pip", "install", "--quiet", "--requirement", &requirements]))?;
+    let database = format!("DRF_DATABASE={}", scratch.join("django.db").display());
+    let python = python.display().to_string();
+    let app = format!("{sources}/app.py");
+    Run::of(Path::new("/usr/bin/env"), &text(&[&database, &python, &app, USER, PASSWORD]))?;
+    let address = free_address()?;
+    // As its documentation recommends: twice the cores and one.
+    let workers = 2 * thread::available_parallelism()?.get() + 1;
+    let mut command = Command::new(environment.join("bin/gunicorn"));
+    command.args(["--chdir", sources, "--workers", &workers.to_string(), "--worker-class", "gthread"]);
+    command.args(["--threads", "2", "--keep-alive", "60", "--log-level", "warning"]);
+    command.args(["--bind", &address.to_string(), "app:application"]);
+    command.env("DRF_DATABASE", scratch.join("django.db"));
+    Server::start(&mut command, address)
 }
 
 /// What a load found.
@@ -208,8 +123,8 @@ impl Load {
                 format!("--connections={}", options.connections),
                 format!("--duration={}s", options.seconds),
                 "--latency".to_owned(),
-                format!("--header=Authorization: Bearer {}", server.token),
-                format!("http://{}{PATH}", server.address),
+                format!("--header=Authorization: Bearer {}", server.token()),
+                format!("http://{}{PATH}", server.address()),
             ];
             let ran = Run::of(Path::new("/usr/bin/env"), &arguments)?;
             let told = String::from_utf8_lossy(&ran.stdout);
@@ -234,9 +149,4 @@ fn wrk_time(text: &str) -> Result<Duration> {
         _ => return Err(format!("{text} is no time").into()),
     };
     Ok(Duration::from_secs_f64(seconds))
-}
-
-/// Returns an address of this machine that nobody listens on.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
