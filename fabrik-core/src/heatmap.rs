@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::reference::{find_query, one_connection};
-use crate::store::ReadRecords;
+use crate::store::{ReadRecords, SnapshotFilter};
 
 /// The last days up to today: `30d`, `4w` or `1y`, at most 366 days.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,10 +113,25 @@ pub async fn heatmap(
     now: DateTime<Utc>,
 ) -> Result<Heatmap> {
     let history = find_query(store, query).await?;
-    let mut filter = crate::store::SnapshotFilter::of_query(history.query.id);
+    let mut filter = SnapshotFilter::of_query(history.query.id);
     if connection.is_some() {
         filter = one_connection(&history, connection)?;
     }
+    heatmap_of(store, filter, window, timezone, now).await
+}
+
+/// Shows what [`heatmap`] does for the snapshots that a filter selects, which may be none.
+///
+/// # Errors
+///
+/// Whatever the store reports.
+pub async fn heatmap_of(
+    store: &dyn ReadRecords,
+    filter: SnapshotFilter,
+    window: &Window,
+    timezone: Tz,
+    now: DateTime<Utc>,
+) -> Result<Heatmap> {
     let today = now.with_timezone(&timezone).date_naive();
     let first = today - Days::new(window.days - 1);
     let dates = first.iter_days().take_while(|date| *date <= today);

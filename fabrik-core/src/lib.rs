@@ -103,7 +103,7 @@ pub use diff::{
     Report, compare, summarize, warnings,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
-pub use heatmap::{Heatmap, HeatmapDay, Window, heatmap, parse_timezone};
+pub use heatmap::{Heatmap, HeatmapDay, Window, heatmap, heatmap_of, parse_timezone};
 pub use id::{ChunkId, ChunkPrefix, SnapshotId, VersionHash};
 pub use key::KeySpec;
 pub use reference::{find_query, resolve};
@@ -120,6 +120,6 @@ pub use source::{Source, SourceProgress};
 pub use stats::{Stats, stats};
 pub use timeline::{
     AttributeEvolution, EvolutionPoint, Lifecycle, LifecycleEvent, Timeline, TimelineOptions, TimelinePoint,
-    TimelineValue, timeline,
+    TimelineValue, timeline, timeline_of,
 };
 pub use verify::{Damage, Verification, explain_damage, verify};

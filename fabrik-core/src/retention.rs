@@ -24,13 +24,15 @@ pub struct RetentionOptions {
     pub protect_newest: bool,
     /// Only snapshots of this query.
     pub query: Option<String>,
+    /// Only snapshots of these queries; one that the store does not know has none.
+    pub queries: Option<Vec<String>>,
 }
 
 impl RetentionOptions {
     /// Judges by this moment, with nothing protected but what is pinned.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self { now, protect_newest: false, query: None }
+        Self { now, protect_newest: false, query: None, queries: None }
     }
 
     /// Keeps the newest snapshot of each series.
@@ -45,6 +47,17 @@ impl RetentionOptions {
     pub fn with_query(mut self, query: Option<String>) -> Self {
         self.query = query;
         self
+    }
+
+    /// Considers only these queries, whether the store knows them or not.
+    #[must_use]
+    pub fn with_queries(mut self, queries: Option<Vec<String>>) -> Self {
+        self.queries = queries;
+        self
+    }
+
+    fn considers(&self, query: &str) -> bool {
+        self.queries.as_ref().is_none_or(|queries| queries.iter().any(|name| name == query))
     }
 }
 
@@ -158,7 +171,8 @@ pub async fn plan_retention(store: &dyn Store, options: &RetentionOptions) -> Re
             series_seen.push(snapshot);
         }
         let expired = snapshot.expires_at().filter(|expires| *expires <= options.now);
-        let considered = only.is_none_or(|query| snapshot.series.query.id == query);
+        let query = &snapshot.series.query;
+        let considered = only.is_none_or(|only| query.id == only) && options.considers(&query.name);
         let Some(expires_at) = expired.filter(|_| considered) else {
             kept.push(snapshot);
             continue;

@@ -315,6 +315,11 @@ struct RowSlot {
 }
 
 impl RowBatch {
+    /// Returns the names of the attributes that its rows have, once for every set of names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.shapes.iter().flat_map(|shape| shape.names())
+    }
+
     /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

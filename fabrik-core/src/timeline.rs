@@ -9,7 +9,7 @@ use crate::key::KeySpec;
 use crate::reference::{find_query, one_connection};
 use crate::row::{Row, RowBatchBuilder, ShapeTable, Value};
 use crate::snapshot::{Coverage, Snapshot};
-use crate::store::Store;
+use crate::store::{SnapshotFilter, Store};
 use crate::tree::Node;
 use crate::tree::reader::TreeReader;
 
@@ -231,9 +231,25 @@ fn row_or_empty<S: Serializer>(row: &Option<Row>, serializer: S) -> Result<S::Ok
 pub async fn timeline(store: &dyn Store, query: &str, dn: &str, options: &TimelineOptions) -> Result<Timeline> {
     options.check()?;
     let history = find_query(store, query).await?;
-    let filter = one_connection(&history, options.connection.as_deref())?
-        .with_range(options.from, options.to)
-        .with_page(0, options.limit.min(MAX_LIMIT));
+    let filter = one_connection(&history, options.connection.as_deref())?;
+    timeline_of(store, history.query.id, filter, dn, options).await
+}
+
+/// Follows one DN as [`timeline`] does through the snapshots that a filter selects, which may be none; `query` is the
+/// number to show for the query. The connection of the options does not count.
+///
+/// # Errors
+///
+/// As [`timeline`].
+pub async fn timeline_of(
+    store: &dyn Store,
+    query: i64,
+    filter: SnapshotFilter,
+    dn: &str,
+    options: &TimelineOptions,
+) -> Result<Timeline> {
+    options.check()?;
+    let filter = filter.with_range(options.from, options.to).with_page(0, options.limit.min(MAX_LIMIT));
     let mut snapshots = store.snapshots(&filter).await?;
     snapshots.reverse();
     let mut points = points(store, &snapshots, dn).await?;
@@ -241,7 +257,7 @@ pub async fn timeline(store: &dyn Store, query: &str, dn: &str, options: &Timeli
     let (tracked_attributes, attribute_evolution) = evolution(&points);
     Ok(Timeline {
         dn: dn.to_owned(),
-        saved_query_id: history.query.id,
+        saved_query_id: query,
         snapshot_count: points.len(),
         lifecycle: lifecycle(&points),
         points,

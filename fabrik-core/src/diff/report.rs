@@ -1,10 +1,12 @@
 //! The answer to a comparison as one JSON document, the same from every facade.
 
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value};
 use tempfile::SpooledTempFile;
 
 use super::{Change, ChangeKind, ComparedCoverage, Comparison, DiffSummary, FieldChange};
@@ -142,6 +144,13 @@ impl<'a> Head<'a> {
             version_hash: snapshot.version_hash.to_string(),
         }
     }
+
+    fn members(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(members)) => members,
+            _ => Map::new(),
+        }
+    }
 }
 
 /// The changes of one kind, as JSON, in memory or in a temporary file when they are many.
@@ -187,8 +196,14 @@ impl ChangeList {
 /// A finished comparison, ready to be written as one document.
 #[derive(Debug)]
 pub struct Report {
-    head: Vec<u8>,
+    heads: [Map<String, Value>; 2],
+    key: KeySpec,
+    identical: bool,
+    coverage: ComparedCoverage,
+    warnings: Vec<String>,
     summary: DiffSummary,
+    members: Vec<(&'static str, Value)>,
+    n_given: u64,
     lists: Option<[ChangeList; 3]>,
 }
 
@@ -198,10 +213,26 @@ impl Report {
     /// # Errors
     ///
     /// As [`compare`](super::compare).
-    pub async fn collect(mut comparison: Comparison<'_>, before: &Snapshot, after: &Snapshot) -> Result<Self> {
+    pub async fn collect(comparison: Comparison<'_>, before: &Snapshot, after: &Snapshot) -> Result<Self> {
+        Self::collect_page(comparison, before, after, 0..u64::MAX).await
+    }
+
+    /// Runs a comparison to its end and keeps of its changes, in the order they are found, only those in `page`. All
+    /// are counted.
+    ///
+    /// # Errors
+    ///
+    /// As [`compare`](super::compare).
+    pub async fn collect_page(
+        mut comparison: Comparison<'_>,
+        before: &Snapshot,
+        after: &Snapshot,
+        page: Range<u64>,
+    ) -> Result<Self> {
         let dir = comparison.options.spill_dir.clone();
         let summary_only = comparison.options.summary_only;
         let mut lists = [(); 3].map(|()| ChangeList::new(dir.as_ref()));
+        let mut n_given = 0;
         loop {
             let batch = comparison.next_batch().await?;
             if batch.is_empty() {
@@ -213,33 +244,71 @@ impl Report {
                     ChangeKind::Removed => 1,
                     ChangeKind::Changed => 2,
                 };
-                lists[list].push(change)?;
+                if page.contains(&n_given) {
+                    lists[list].push(change)?;
+                }
+                n_given += 1;
             }
         }
-        let key: &KeySpec = comparison.key();
-        let summary = *comparison.summary();
-        let mut head = Vec::new();
-        let mut writer = serde_json::Serializer::new(&mut head);
-        let mut write = || -> std::result::Result<(), serde_json::Error> {
-            let mut map = writer.serialize_map(None)?;
-            map.serialize_entry("snapshot_a", &Head::of(before))?;
-            map.serialize_entry("snapshot_b", &Head::of(after))?;
-            map.serialize_entry("key", key)?;
-            map.serialize_entry("identical", &(before.root == after.root))?;
-            map.serialize_entry("coverage", &comparison.coverage())?;
-            map.serialize_entry("warnings", &warnings(before, after))?;
-            map.serialize_entry("summary", &summary)?;
-            map.end()
-        };
-        write().expect("the head has a JSON form, and a vector takes it");
-        head.pop();
-        Ok(Self { head, summary, lists: (!summary_only).then_some(lists) })
+        Ok(Self {
+            heads: [Head::of(before).members(), Head::of(after).members()],
+            key: comparison.key().clone(),
+            identical: before.root == after.root,
+            coverage: comparison.coverage(),
+            warnings: warnings(before, after),
+            summary: *comparison.summary(),
+            members: Vec::new(),
+            n_given,
+            lists: (!summary_only).then_some(lists),
+        })
     }
 
     /// Returns the counts.
     #[must_use]
     pub fn summary(&self) -> &DiffSummary {
         &self.summary
+    }
+
+    /// Returns how many changes the comparison gave, on whatever page.
+    #[must_use]
+    pub fn n_given(&self) -> u64 {
+        self.n_given
+    }
+
+    /// Adds to the older and the newer snapshot what else is known of them, in place of members of the same name.
+    pub fn describe(&mut self, older: Map<String, Value>, newer: Map<String, Value>) {
+        self.heads[0].extend(older);
+        self.heads[1].extend(newer);
+    }
+
+    /// Adds something that a reader should know before trusting the comparison.
+    pub fn warn(&mut self, sentence: impl Into<String>) {
+        self.warnings.push(sentence.into());
+    }
+
+    /// Adds a member of the document, behind the summary.
+    pub fn add(&mut self, name: &'static str, value: Value) {
+        self.members.push((name, value));
+    }
+
+    fn head(&self) -> Vec<u8> {
+        let mut head = Vec::new();
+        let mut writer = serde_json::Serializer::new(&mut head);
+        let mut write = || -> std::result::Result<(), serde_json::Error> {
+            let mut map = writer.serialize_map(None)?;
+            map.serialize_entry("snapshot_a", &self.heads[0])?;
+            map.serialize_entry("snapshot_b", &self.heads[1])?;
+            map.serialize_entry("key", &self.key)?;
+            map.serialize_entry("identical", &self.identical)?;
+            map.serialize_entry("coverage", &self.coverage)?;
+            map.serialize_entry("warnings", &self.warnings)?;
+            map.serialize_entry("summary", &self.summary)?;
+            self.members.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+            map.end()
+        };
+        write().expect("the head has a JSON form, and a vector takes it");
+        head.pop();
+        head
     }
 
     /// Writes the document: what was compared, the summary, and the lists `added`, `removed`, `changed`, each in
@@ -249,8 +318,9 @@ impl Report {
     ///
     /// [`ErrorKind::Storage`](crate::ErrorKind::Storage) when `out` fails.
     pub fn write_json(&mut self, out: &mut dyn Write) -> Result<()> {
+        let head = self.head();
         let mut write = || {
-            out.write_all(&self.head)?;
+            out.write_all(&head)?;
             for (name, list) in ["added", "removed", "changed"].into_iter().zip(self.lists.iter_mut().flatten()) {
                 write!(out, ",\"{name}\":")?;
                 list.write_to(out)?;

@@ -265,6 +265,14 @@ pub(crate) async fn load(state: &AppState, user_id: i64, session: Uuid) -> Resul
     complete(state, user_id, &query, Credential::Session(session), None).await
 }
 
+/// Returns a user whom no request names, with what the user may do now: for what runs on somebody's behalf.
+pub(crate) async fn of_user(state: &AppState, user_id: i64) -> Result<Option<Caller>, ApiError> {
+    // There is no session with this id.
+    let credential = Credential::Session(Uuid::nil());
+    let known = complete(state, user_id, &current_user(state, user_id), credential, None).await?;
+    Ok(known.map(|known| Caller { known: Arc::new(known), peer: Peer::local() }))
+}
+
 /// Reads a user by an API key that is good.
 async fn load_by_key(state: &AppState, fingerprint: &[u8], peer: &Peer) -> Result<Option<Known>, ApiError> {
     let Some(key) = api_keys::find(state, fingerprint).await? else { return Ok(None) };

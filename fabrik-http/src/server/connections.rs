@@ -130,12 +130,6 @@ pub(crate) async fn find(state: &AppState, caller: &Caller, id: i64) -> Result<C
     state.db().first(&query).await?.ok_or(ApiError::NotFound)
 }
 
-/// Returns a connection for what the server does by itself.
-#[expect(dead_code, reason = "schedules find their connections by it")]
-pub(crate) async fn by_id(state: &AppState, id: i64) -> Result<Connection, ApiError> {
-    state.db().first(&select(id)).await?.ok_or(ApiError::NotFound)
-}
-
 fn select(id: i64) -> SelectStatement {
     let columns = [
         "id",

@@ -79,6 +79,8 @@ pub(crate) enum ApiError {
     Locked(Duration),
     /// Something that this server depends on is not there.
     Unavailable { status: StatusCode, detail: Cow<'static, str>, error: &'static str },
+    /// A result is larger than a snapshot may be.
+    SnapshotTooLarge { size_bytes: u64, limit_mb: u64 },
     /// The server failed; the client is told nothing but the id of the request.
     Internal(Box<dyn StdError + Send + Sync>),
 }
@@ -98,7 +100,7 @@ impl ApiError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Invalid(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) | Self::BadRequest(_) | Self::SnapshotTooLarge { .. } => StatusCode::BAD_REQUEST,
             Self::NotLoggedIn | Self::LoginRefused(_) | Self::BadToken(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::NotFound | Self::InvalidPage => StatusCode::NOT_FOUND,
@@ -148,6 +150,12 @@ impl ApiError {
             Self::Unavailable { detail, error, .. } => {
                 json!({ "detail": detail, "error": error, "request_id": request_id() })
             }
+            Self::SnapshotTooLarge { size_bytes, limit_mb } => json!({
+                "detail": format!("The result is larger than the {limit_mb} MiB that a snapshot may have."),
+                "code": "snapshot_too_large",
+                "size_mb": size_bytes.div_ceil(1 << 20),
+                "limit_mb": limit_mb,
+            }),
             Self::Internal(_) => json!({ "detail": "Internal server error.", "request_id": request_id() }),
         }
     }

@@ -43,7 +43,7 @@ fn answer(mut parts: axum::http::response::Parts, body: Body, known: Option<&Hea
 }
 
 /// Compares as HTTP wants it for reading: weak or not is all the same.
-fn matches(known: &str, tag: &str) -> bool {
+pub(crate) fn matches(known: &str, tag: &str) -> bool {
     let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     known.trim() == "*" || known.split(',').any(|other| bare(other) == bare(tag))
 }

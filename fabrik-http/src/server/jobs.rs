@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use super::error::{ApiError, chain};
 use super::state::AppState;
 use super::{
-    audit, connections, events, lockout, mail, mail_tokens, notifications, oidc, password_reset, queries, quotas,
-    reset_codes, sessions, spent_tokens, throttle, tickets, users, webhooks,
+    audit, captures, connections, events, lockout, mail, mail_tokens, notifications, oidc, password_reset, queries,
+    quotas, reset_codes, schedules, sessions, spent_tokens, throttle, tickets, users, webhooks,
 };
 
 /// One job.
@@ -49,6 +49,22 @@ const JOBS: &[Job] = &[
         every: MINUTE,
         run: |state| Box::pin(async move { notifications::escalate(&state).await }),
     },
+    // Before notifications and mail, which runs that are over ask for.
+    Job {
+        name: "run scheduled tasks",
+        every: SECONDS,
+        run: |state| Box::pin(async move { schedules::run_due(&state).await }),
+    },
+    Job {
+        name: "take up what was left of scheduled tasks",
+        every: MINUTE,
+        run: |state| Box::pin(async move { schedules::recover(&state).await }),
+    },
+    Job {
+        name: "forget scheduled executions",
+        every: HOUR,
+        run: |state| Box::pin(async move { schedules::purge(&state).await }),
+    },
     // Before mail is sent, so that what is told now is sent now.
     Job {
         name: "hand notifications to the post",
@@ -66,16 +82,21 @@ const JOBS: &[Job] = &[
         every: HOUR,
         run: |state| Box::pin(async move { notifications::purge(&state).await }),
     },
-    Job { name: "forget mail", every: HOUR, run: |state| Box::pin(async move { mail::purge(&state).await }) },
-    Job { name: "forget deliveries", every: HOUR, run: |state| Box::pin(async move { webhooks::purge(&state).await }) },
-    Job { name: "answer password resets", every: SECONDS, run: |state| Box::pin(answer_resets(state)) },
-    Job { name: "forget tokens", every: MINUTE, run: |state| Box::pin(forget_tokens(state)) },
-    Job { name: "forget codes", every: MINUTE, run: |state| Box::pin(async move { reset_codes::purge(&state).await }) },
+    Job {
+        name: "forget captures that are gone",
+        every: HOUR,
+        run: |state| Box::pin(async move { captures::purge(&state).await }),
+    },
     Job {
         name: "forget runs of queries",
         every: HOUR,
         run: |state| Box::pin(async move { queries::purge(&state).await }),
     },
+    Job { name: "forget mail", every: HOUR, run: |state| Box::pin(async move { mail::purge(&state).await }) },
+    Job { name: "forget deliveries", every: HOUR, run: |state| Box::pin(async move { webhooks::purge(&state).await }) },
+    Job { name: "answer password resets", every: SECONDS, run: |state| Box::pin(answer_resets(state)) },
+    Job { name: "forget tokens", every: MINUTE, run: |state| Box::pin(forget_tokens(state)) },
+    Job { name: "forget codes", every: MINUTE, run: |state| Box::pin(async move { reset_codes::purge(&state).await }) },
     Job {
         name: "forget used quotas",
         every: MINUTE,
@@ -125,6 +146,8 @@ pub(crate) fn start(state: &AppState) -> tokio::task::JoinSet<()> {
 pub async fn run_jobs(state: &AppState) {
     for job in JOBS {
         run(job, state).await;
+        // Scheduled tasks go on by themselves.
+        state.runner().settled().await;
     }
 }
 

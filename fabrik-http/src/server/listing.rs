@@ -2,12 +2,12 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use sea_query::{Alias, Condition, Expr, ExprTrait, Func, LikeExpr, Order, Query, SelectStatement};
+use sea_query::{Alias, CaseStatement, Condition, Expr, ExprTrait, Func, LikeExpr, Order, Query, SelectStatement};
 use serde_json::{Value, json};
 
 use super::describe::{Describe, Operation};
 use super::error::{ApiError, FieldErrors};
-use super::model::{Field, Model};
+use super::model::{Field, Kind, Model};
 use super::page::{self, Page};
 use super::peer::Peer;
 use super::resource::Resource;
@@ -69,7 +69,10 @@ impl<R: Resource> Listing<R> {
     pub(crate) fn order(&self, query: &mut SelectStatement) {
         let table = Alias::new(R::model().table);
         for (field, direction) in &self.order {
-            query.order_by((table.clone(), Alias::new(field.name)), direction.clone());
+            match field.kind {
+                Kind::Choice(choices) => query.order_by_expr(rank(&table, field, choices), direction.clone()),
+                _ => query.order_by((table.clone(), Alias::new(field.name)), direction.clone()),
+            };
         }
         // The key comes last, so that equal values do not move between pages.
         query.order_by((table, Alias::new("id")), Order::Asc);
@@ -128,6 +131,15 @@ impl<R: Resource> FromRequestParts<AppState> for Listing<R> {
         let path = uri.path().to_owned();
         Ok(Self { page, conditions, order, joined, peer, path, query, resource: std::marker::PhantomData })
     }
+}
+
+/// Choices are ordered as they are declared, not by their letters: `low` is less than `high`.
+fn rank(table: &Alias, field: &Field, choices: &[&str]) -> Expr {
+    let mut rank = CaseStatement::new();
+    for (place, choice) in (0_i64..).zip(choices) {
+        rank = rank.case(Expr::col((table.clone(), Alias::new(field.name))).eq(*choice), place);
+    }
+    rank.into()
 }
 
 /// A filter compares with any value of the type, whether a record may have it or not.

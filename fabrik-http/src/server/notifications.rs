@@ -43,6 +43,7 @@ pub(crate) enum Source {
     ConnectionHealth,
     TimeMachineCleanup,
     SystemMaintenance,
+    TimeMachineDrift,
 }
 
 /// The names of the sources, in the order of the declaration; a switch has the name of its source.
@@ -55,6 +56,7 @@ pub(crate) const SOURCES: &[&str] = &[
     "connection_health",
     "time_machine_cleanup",
     "system_maintenance",
+    "time_machine_drift",
 ];
 
 impl Source {
@@ -155,6 +157,11 @@ struct Content {
 pub(crate) struct Told(Vec<(i64, i64)>);
 
 impl Told {
+    /// Adds what else was told in the same transaction.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Tells those who are connected.
     pub(crate) async fn publish(self, state: &AppState) -> Result<(), DbError> {
         for (user, id) in self.0 {

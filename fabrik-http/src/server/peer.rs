@@ -35,7 +35,6 @@ impl Peer {
     }
 
     /// Returns the other side of what no request asked for.
-    #[cfg(test)]
     pub(crate) fn local() -> Self {
         Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: String::new(), origin: "http://localhost".into() }
     }

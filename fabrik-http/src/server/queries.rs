@@ -34,7 +34,6 @@ pub(crate) const FAVORITES: &str = "saved_query_favorite";
 
 /// A saved query.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "captures use all of it")]
 pub(crate) struct SavedQuery {
     pub(crate) id: i64,
     pub(crate) name: String,
@@ -157,12 +156,6 @@ pub(crate) async fn find(state: &AppState, caller: &Caller, id: i64) -> Result<S
     first(state.db(), query.and_where(column("id").eq(id))).await?.ok_or(ApiError::NotFound)
 }
 
-/// Returns a query, for whoever does not ask for a caller.
-#[expect(dead_code, reason = "captures and schedules begin here")]
-pub(crate) async fn by_id(state: &AppState, id: i64) -> Result<SavedQuery, ApiError> {
-    first(state.db(), select().and_where(column("id").eq(id))).await?.ok_or(ApiError::NotFound)
-}
-
 async fn first(db: &Database, query: &SelectStatement) -> Result<Option<SavedQuery>, ApiError> {
     db.first::<Row>(query).await?.map(SavedQuery::try_from).transpose()
 }
@@ -225,7 +218,6 @@ impl Compiled {
 }
 
 /// Starts to read the rows of a query: compiled now, from a live controller, after its post-processors.
-#[expect(dead_code, reason = "captures and schedules begin here")]
 pub(crate) fn source(
     state: &AppState,
     query: &SavedQuery,

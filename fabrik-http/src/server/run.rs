@@ -110,6 +110,9 @@ pub async fn serve(
     };
     // Sockets are no requests, so nobody waited for them yet; and whoever answers them needs the database.
     state.events().all_left(GOODBYE).await;
+    if let Err(error) = state.runner().finish(&state, state.settings().stop_timeout).await {
+        tracing::warn!(?error, "scheduled tasks that did not finish could not be left to others");
+    }
     drop(work);
     state.controllers().end().await;
     state.db().close().await;

@@ -6,15 +6,20 @@ mod email;
 mod layers;
 mod ldap;
 mod rate;
+mod rules;
 mod sso;
 mod table;
 mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use chrono_tz::Tz;
+use fabrik_core::noise;
+use fabrik_core::severity::Model;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
@@ -89,6 +94,12 @@ pub struct Settings {
     pub apic_allow_writes: bool,
     /// How long an answer of a controller may be that is handed through.
     pub apic_answer_bytes: usize,
+    /// The time zone of the server's clock on the wall.
+    pub time_zone: Tz,
+    /// What says how much a change matters.
+    pub severity: Arc<Model>,
+    /// What changes by itself.
+    pub noise: Arc<noise::Table>,
     /// How often a WebSocket is asked whether it is still there.
     pub socket_ping: Duration,
     /// What is logged.
@@ -179,6 +190,9 @@ impl Settings {
             apic_answer_bytes: layers
                 .parse::<std::num::NonZeroUsize>("apic.max_answer_bytes", "a number of bytes above 0")?
                 .get(),
+            time_zone: layers.parse("time_zone", "an IANA name such as Europe/Berlin or UTC")?,
+            severity: rules::severity(layers)?,
+            noise: rules::noise(layers)?,
             socket_ping: some_seconds(layers, "socket.ping_seconds")?,
             log: layers.text("log.filter").unwrap_or_default().to_owned(),
             log_json: match layers.text("log.format") {

@@ -15,9 +15,11 @@ use super::mail::Post;
 use super::metrics::Metrics;
 use super::passwords::Passwords;
 use super::registry::{Api, Route};
+use super::schedules::{self, Runner};
 use super::seal::SealKey;
 use super::settings::Settings;
 use super::throttle::Throttles;
+use super::time_machine::KeyIndexes;
 use super::tokens::TokenKey;
 use super::webhooks::Courier;
 use super::{audit, first, folding, permissions, secrets};
@@ -42,6 +44,8 @@ struct Inner {
     post: Post,
     courier: Courier,
     controllers: Controllers,
+    key_indexes: KeyIndexes,
+    runner: Runner,
     metrics: Metrics,
     is_stopping: watch::Sender<bool>,
 }
@@ -82,6 +86,8 @@ impl AppState {
             post: Post::new(&settings),
             courier: Courier::new(&settings),
             controllers: Controllers::default(),
+            key_indexes: KeyIndexes::default(),
+            runner: Runner::default(),
             metrics: if settings.metrics { Metrics::of_process() } else { Metrics::off() },
             is_stopping: watch::Sender::new(false),
             settings,
@@ -92,6 +98,7 @@ impl AppState {
         };
         let state = Self(Arc::new(inner));
         first::make_groups(&state).await?;
+        schedules::make_tasks(&state).await?;
         Ok(state)
     }
 
@@ -162,9 +169,19 @@ impl AppState {
         &self.0.courier
     }
 
+    /// Returns what works on scheduled tasks.
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.0.runner
+    }
+
     /// Returns the sessions with controllers.
     pub(crate) fn controllers(&self) -> &Controllers {
         &self.0.controllers
+    }
+
+    /// Returns the DNs of snapshots that were searched lately.
+    pub(crate) fn key_indexes(&self) -> &KeyIndexes {
+        &self.0.key_indexes
     }
 
     /// Returns the figures.

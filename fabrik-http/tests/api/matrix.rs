@@ -107,6 +107,7 @@ async fn what_is_public_is_a_short_list() {
         "POST /api/auth/setup/",
         "POST /api/auth/token/refresh/",
         "POST /api/auth/token/verify/",
+        "GET /api/dashboard/platform-info/",
         "GET /api/docs/",
         "GET /api/docs/assets/{name}/",
         "GET /api/health/",

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use chrono::{DateTime, TimeZone, Utc};
-use fabrik_core::store::MemoryStore;
+use fabrik_core::store::{MemoryStore, Store};
 use fabrik_http::server::settings::{Layers, Origin};
 use fabrik_http::server::{AppState, Clock, Settings, create_user, router};
 use serde_json::{Value, json};
@@ -73,14 +73,30 @@ impl Server {
         Self::of(&layers).await
     }
 
+    /// Starts a server without rate limits whose snapshots are in this store.
+    pub(crate) async fn on(store: Arc<dyn Store>) -> Self {
+        let mut layers = Layers::defaults();
+        for shown in layers.shown() {
+            if shown.key.starts_with("rate_limit.") {
+                layers.set(&shown.key, "off", Origin::Default).unwrap();
+            }
+        }
+        layers.set("database", "memory:", Origin::Default).unwrap();
+        Self::of_layers(&layers, store).await
+    }
+
     async fn of(layers: &Layers) -> Self {
+        Self::of_layers(layers, Arc::new(MemoryStore::default())).await
+    }
+
+    async fn of_layers(layers: &Layers, store: Arc<dyn Store>) -> Self {
         let mut layers = layers.clone();
         if let Ok(address) = std::env::var("FABRIK_TEST_POSTGRES") {
             layers.set("database", &new_database(&address).await, Origin::Default).unwrap();
         }
         let clock = Clock::manual(noon());
         let settings = Settings::from_layers(&layers).unwrap();
-        let state = AppState::open(settings, Arc::new(MemoryStore::default()), clock.clone()).await.unwrap();
+        let state = AppState::open(settings, store, clock.clone()).await.unwrap();
         let router = router(&state);
         Self { state, clock, router }
     }

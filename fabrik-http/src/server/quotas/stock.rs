@@ -5,7 +5,7 @@ use sea_query::SelectStatement;
 
 use super::Quota;
 use crate::server::db::{Database, DbError};
-use crate::server::{connections, queries};
+use crate::server::{connections, queries, schedules};
 
 /// Something a user has any number of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,7 @@ const COUNTED: &[(Stock, Counting)] = &[
     (Stock::SavedQueries, queries::counting),
     (Stock::FavoriteQueries, queries::counting_favorites),
     (Stock::SharedQueries, queries::counting_shared),
+    (Stock::ScheduledTasks, schedules::counting),
 ];
 
 impl Stock {

@@ -255,6 +255,7 @@ static PREFERENCES: Model = Model {
         source("connection_health", "whether to tell of connections that are lost and found"),
         source("time_machine_cleanup", "whether to tell of snapshots that were cleaned up"),
         source("system_maintenance", "whether to tell of the server itself"),
+        source("time_machine_drift", "whether to tell what scheduled captures found changed"),
         source("in_app_enabled", "whether to tell in the application"),
         source("email_enabled", "whether to tell by mail"),
         Field::new("email_min_severity", Kind::Choice(SEVERITIES), "what is grave enough for mail").changeable(),

@@ -289,7 +289,7 @@ async fn save(
         return Err(ApiError::field("generated_query", "It must begin with /api/."));
     }
     let is_given = |name: &&str| item.get(*name).is_some_and(|value| !value.is_null());
-    if !["flow_data", "nodes", "edges", "class_name", "path"].iter().any(|name| is_given(&name))
+    if !["flow_data", "nodes", "edges", "class_name", "path"].iter().any(is_given)
         && let Some(path) = path
     {
         item.insert("path".into(), path);

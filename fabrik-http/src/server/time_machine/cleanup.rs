@@ -1,0 +1,90 @@
+//! Forgetting snapshots that no policy keeps any more: by hand, and daily.
+
+use fabrik_core::{RetentionOptions, RetentionOutcome, RetentionPlan, apply_retention, plan_retention};
+use serde_json::json;
+
+use super::global;
+use crate::server::audit::{Actor, Category, Entry};
+use crate::server::captures;
+use crate::server::error::{ApiError, chain};
+use crate::server::notifications::{self, Notice, Severity, Source};
+use crate::server::state::AppState;
+
+/// Returns what a cleanup of these series would do now; of all, where none are named.
+pub(crate) async fn plan(state: &AppState, series: Option<Vec<String>>) -> Result<RetentionPlan, ApiError> {
+    let options = RetentionOptions::new(state.clock().now())
+        .with_newest_protected(global::read(state).await?.keep_newest)
+        .with_queries(series);
+    state.engine(async move |store| Ok(plan_retention(&*store, &options).await?)).await
+}
+
+/// Deletes what has expired, first in the store and then in the database, and tells of it.
+///
+/// To be called where nobody drops it half-way, such as a task of its own. A server that dies in between leaves rows of
+/// the database that [`captures::purge`] forgets.
+pub(crate) async fn execute(
+    state: &AppState,
+    series: Option<Vec<String>>,
+    actor: &Actor,
+    trigger: &'static str,
+) -> Result<(RetentionPlan, RetentionOutcome), ApiError> {
+    let done = delete(state, series).await;
+    let deleted = done.as_ref().map_or(0, |(_, outcome)| outcome.deleted.len());
+    let mut entry = Entry::new(
+        Category::TimeMachine,
+        "time_machine_cleanup_executed",
+        format!("Deleted {deleted} snapshots that had expired"),
+    );
+    let notice = match &done {
+        Ok((plan, outcome)) => {
+            entry = entry.with(json!({
+                "trigger": trigger,
+                "deleted": outcome.will_delete,
+                "total_bytes_reclaimed": outcome.total_bytes_reclaimed,
+                "stored_bytes_reclaimed": outcome.stored_bytes_reclaimed,
+                "protected": plan.protected.len(),
+            }));
+            (deleted > 0).then(|| {
+                let message = format!(
+                    "{deleted} snapshots that had expired were deleted; the store has {} bytes less.",
+                    outcome.stored_bytes_reclaimed
+                );
+                Notice::new(Source::TimeMachineCleanup, Severity::Info, "Time Machine cleanup", message)
+            })
+        }
+        Err(error) => {
+            let why = match error {
+                ApiError::Internal(error) => chain(&**error),
+                other => format!("{other:?}"),
+            };
+            entry = entry.with(json!({ "trigger": trigger })).failed(&why);
+            let message = format!("Snapshots that had expired could not be deleted: {why}.");
+            Some(Notice::new(Source::TimeMachineCleanup, Severity::Error, "Time Machine cleanup failed", message))
+        }
+    };
+    let mut transaction = state.db().begin().await?;
+    let mut told = None;
+    if let Some(notice) = notice {
+        let users = notifications::administrators(&mut transaction).await?;
+        told = Some(notifications::tell(state, &mut transaction, &users, &notice).await?);
+    }
+    entry.append(&mut transaction, state, actor).await?;
+    transaction.commit().await?;
+    if let Some(told) = told {
+        told.publish(state).await?;
+    }
+    done
+}
+
+async fn delete(state: &AppState, series: Option<Vec<String>>) -> Result<(RetentionPlan, RetentionOutcome), ApiError> {
+    let plan = plan(state, series).await?;
+    let (plan, outcome) = state
+        .engine(async move |store| {
+            let outcome = apply_retention(&*store, &plan).await?;
+            Ok((plan, outcome))
+        })
+        .await?;
+    let gone: Vec<_> = outcome.deleted.iter().map(|id| *id.as_uuid()).collect();
+    captures::forget(state, &gone).await?;
+    Ok((plan, outcome))
+}
