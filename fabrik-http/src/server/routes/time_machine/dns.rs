@@ -49,7 +49,7 @@ fn fifty() -> u64 {
 
 /// Some DNs of a snapshot.
 #[derive(Default, Serialize, JsonSchema)]
-struct Dns {
+struct DnList {
     /// The DNs, ascending.
     dns: Vec<DnShown>,
     /// How many are given.
@@ -70,7 +70,7 @@ struct DnShown {
     class_name: Option<String>,
 }
 
-impl From<KeyPage> for Dns {
+impl From<KeyPage> for DnList {
     fn from(page: KeyPage) -> Self {
         let shown = page.dns.into_iter().map(|entry| DnShown { dn: entry.dn, class_name: entry.class_name });
         Self { dns: shown.collect(), count: page.count, total_matches: page.total_matches, truncated: page.truncated }
@@ -82,7 +82,7 @@ async fn search(
     Permitted(caller): Permitted,
     Path(id): Path<i64>,
     Query(asked): Query<DnsQuery>,
-) -> Result<Json<Dns>, ApiError> {
+) -> Result<Json<DnList>, ApiError> {
     let query = queries::find(&state, &caller, id).await?;
     let now = state.clock().now();
     let (connection, at) = (asked.apic_connection, asked.at);
@@ -101,7 +101,7 @@ async fn search(
             }
         })
         .await?;
-    let Some(newest) = newest else { return Ok(Json(Dns::default())) };
+    let Some(newest) = newest else { return Ok(Json(DnList::default())) };
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
     Ok(Json(state.key_indexes().search(&state, &newest, asked.q, limit).await?.into()))
 }
