@@ -207,7 +207,7 @@ async fn graphs_are_compiled_and_tried_before_they_are_saved() {
     assert_eq!(generated.body["metadata"]["chain"], json!(["fvTenant", "fvBD"]));
     assert!(["low", "medium", "high"].contains(&generated.body["estimated_cost"].as_str().unwrap()));
     let forced = json!({ "flow_data": graph("name", name), "force_strategy": "Nonsense" });
-    assert_eq!(post(&server, &root, "generate-query/", &forced).await.body["force_strategy"].is_array(), true);
+    assert!(post(&server, &root, "generate-query/", &forced).await.body["force_strategy"].is_array());
     let body = json!({ "flow_data": graph("name", name), "connection_id": connection });
     let preview = post(&server, &root, "preview/", &body).await;
     let expected: Vec<_> = all.iter().filter(|bd| bd["name"] == name).cloned().collect();
@@ -272,7 +272,7 @@ async fn a_run_in_the_background_is_followed_also_by_a_late_client() {
         let late = frames(&server, &root, &address, path).await;
         let last = heard.last().unwrap();
         assert_eq!((&last["type"], &last["data"]["status"]), (&json!("execution_status"), &json!(status)), "{heard:?}");
-        assert_eq!(late, [last.clone()]);
+        assert_eq!(late, std::slice::from_ref(last));
         if status == "completed" {
             assert_eq!(last["data"]["row_count"], bridge_domains(&simulator).len());
             assert_eq!(last["data"]["execution_id"], begun.body["execution_id"]);
