@@ -223,6 +223,9 @@ impl Describe for ImportAnswer {
     fn describe(operation: &mut Operation<'_>) {
         let schema = operation.schemas.given::<Self>();
         operation.json_response(201, &schema);
+        // Where no query could be saved, the same tells why of each; a body that makes no sense is refused by fields.
+        let invalid = json!({ "$ref": "#/components/schemas/FieldErrors" });
+        operation.json_response(400, &json!({ "anyOf": [schema, invalid] }));
     }
 }
 
