@@ -11,7 +11,7 @@ macro_rules! limits {
     ) => {
         /// What there is a number for; 0 is unlimited.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[expect(dead_code, reason = "what asks for them comes with queries, tasks and AWX")]
+        #[expect(dead_code, reason = "nothing asks for those of AWX and AI yet")]
         pub(crate) enum Quota {
             $(#[doc = $about] $quota,)*
         }
@@ -34,7 +34,7 @@ macro_rules! limits {
 
         /// What is allowed or not.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[expect(dead_code, reason = "what asks for them comes with queries, tasks and AWX")]
+        #[expect(dead_code, reason = "nothing asks for those of AWX and AI yet")]
         #[expect(clippy::enum_variant_names, reason = "the contract's names begin so")]
         pub(crate) enum Switch {
             $(#[doc = $what] $switch,)*
