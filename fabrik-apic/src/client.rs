@@ -3,6 +3,7 @@
 //! What is posted is a login and a logout. One method changes something, [`Client::change`], for those who hand on
 //! what a person asked for; whatever captures and queries has no use for it.
 
+mod arriving;
 mod login;
 mod raw;
 mod session;
@@ -23,6 +24,7 @@ use crate::answer::{AnswerProblem, Page, parse_page};
 use crate::connection::{ConnectionOptions, Credentials, RetryPolicy};
 use crate::error::{ApicError, ApicResult};
 
+pub use arriving::{ArrivingAnswer, RawAnswer};
 pub use login::Controller;
 pub use raw::Change;
 use session::{Access, Session};

@@ -67,7 +67,7 @@ mod vault;
 mod xml;
 
 pub use archive::InputMember;
-pub use client::{Change, Client, Controller};
+pub use client::{ArrivingAnswer, Change, Client, Controller, RawAnswer};
 pub use connection::{ConnectionOptions, Credentials, RetryPolicy, SavedConnection, Verification};
 pub use error::{ApicError, ApicResult};
 pub use filter::{Filter, FilterError, Property};
@@ -76,4 +76,6 @@ pub use live::{Learned, LiveOptions, LiveSource, Way};
 pub use query::{ApicQuery, QueryTarget};
 pub use recorded::RecordedSource;
 pub use secret::Secret;
+#[cfg(unix)]
+pub use vault::{KeyError, KeyPlace};
 pub use vault::{SecretKey, Vault};

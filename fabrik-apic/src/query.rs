@@ -135,7 +135,11 @@ impl ApicQuery {
     }
 
     /// Refuses a query that asks for a part of the result only.
-    pub(crate) fn check_whole(&self) -> ApicResult<()> {
+    ///
+    /// # Errors
+    ///
+    /// [`ApicError::InvalidOption`] when it has an option of paging.
+    pub fn check_whole(&self) -> ApicResult<()> {
         match PAGING.iter().find_map(|name| Some((*name, self.option(name)?))) {
             Some((name, value)) => Err(ApicError::invalid(name, value, "no paging: a capture reads all pages itself")),
             None => Ok(()),

@@ -120,7 +120,7 @@ pub struct LiveCapture {
     /// How.
     pub options: LiveOptions,
     name: String,
-    connection: String,
+    connection: Option<String>,
     is_new: bool,
 }
 
@@ -142,6 +142,26 @@ impl LiveCapture {
         asked: Option<ApicQuery>,
         replace: bool,
     ) -> Result<Self> {
+        let client =
+            connection.credentials(vault).and_then(|credentials| Client::new(connection.options(), credentials));
+        let client = client.map_err(|error| as_error(error, &connection.url))?;
+        Self::with_client(store, client, Some(&connection.name), name, asked, replace).await
+    }
+
+    /// Does what [`prepare`](Self::prepare) does for a controller that need not be saved. Without the name of a
+    /// connection nothing is known or kept of how the query could be read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`](fabrik_core::ErrorKind::InvalidInput) when it is not clear what to ask.
+    pub async fn with_client(
+        store: &dyn ReadRecords,
+        client: Client,
+        connection: Option<&str>,
+        name: &str,
+        asked: Option<ApicQuery>,
+        replace: bool,
+    ) -> Result<Self> {
         let known = query(store, name).await?;
         let is_new = asked.is_some() && asked != known;
         let query = match (asked, known) {
@@ -157,26 +177,16 @@ impl LiveCapture {
                 return Err(Error::InvalidArgument { field, value, expected: expected.to_owned() });
             }
         };
-        let as_error = |error: ApicError| match error {
-            ApicError::InvalidOption { field, value, expected } => Error::InvalidArgument { field, value, expected },
-            error => error.into_source_error(&connection.url),
-        };
-        query.check_whole().map_err(as_error)?;
-        let client =
-            connection.credentials(vault).and_then(|credentials| Client::new(connection.options(), credentials));
+        query.check_whole().map_err(|error| as_error(error, client.url()))?;
         let mut options = LiveOptions::default();
-        let learned = reading_name(&connection.name, &query);
-        let learned = store.documents(READING).await?.into_iter().find(|document| document.name == learned);
-        // What cannot be read is learned again.
-        options.learned = learned.and_then(|document| serde_json::from_str(&document.body).ok());
-        Ok(Self {
-            client: client.map_err(as_error)?,
-            query,
-            options,
-            name: name.to_owned(),
-            connection: connection.name.clone(),
-            is_new,
-        })
+        if let Some(connection) = connection {
+            let learned = reading_name(connection, &query);
+            let learned = store.documents(READING).await?.into_iter().find(|document| document.name == learned);
+            // What cannot be read is learned again.
+            options.learned = learned.and_then(|document| serde_json::from_str(&document.body).ok());
+        }
+        let (name, connection) = (name.to_owned(), connection.map(str::to_owned));
+        Ok(Self { client, query, options, name, connection, is_new })
     }
 
     /// Starts to read.
@@ -194,8 +204,8 @@ impl LiveCapture {
     ///
     /// Those of the store.
     pub async fn remember(&self, store: &dyn Store, learned: Option<Learned>) -> Result<()> {
-        let reading = reading_name(&self.connection, &self.query);
-        if !self.is_new && learned == self.options.learned {
+        let reading = self.connection.as_deref().map(|connection| reading_name(connection, &self.query));
+        if !self.is_new && (reading.is_none() || learned == self.options.learned) {
             return Ok(());
         }
         let mut transaction = store.begin().await?;
@@ -203,11 +213,21 @@ impl LiveCapture {
             let saved = SavedQuery { path: self.query.to_string() };
             transaction.put_document(&document(QUERY, &self.name, to_json(&saved))).await?;
         }
-        match learned {
-            Some(learned) => transaction.put_document(&document(READING, &reading, to_json(&learned))).await?,
-            None => drop(transaction.delete_document(READING, &reading).await?),
+        match (reading, learned) {
+            (Some(reading), Some(learned)) => {
+                transaction.put_document(&document(READING, &reading, to_json(&learned))).await?;
+            }
+            (Some(reading), None) => drop(transaction.delete_document(READING, &reading).await?),
+            (None, _) => {}
         }
         transaction.commit().await
+    }
+}
+
+fn as_error(error: ApicError, url: &str) -> Error {
+    match error {
+        ApicError::InvalidOption { field, value, expected } => Error::InvalidArgument { field, value, expected },
+        error => error.into_source_error(url),
     }
 }
 

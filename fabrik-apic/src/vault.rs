@@ -5,6 +5,9 @@
 //! Base64 (URL alphabet, no padding). What it belongs to is authenticated with it.
 //! Algorithm: <https://datatracker.ietf.org/doc/html/draft-irtf-cfrg-xchacha-03>.
 
+#[cfg(unix)]
+mod key_place;
+
 use std::str::FromStr;
 
 use base64::Engine;
@@ -15,6 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::error::{ApicError, ApicResult};
 use crate::secret::Secret;
+
+#[cfg(unix)]
+pub use key_place::{KeyError, KeyPlace};
 
 const VERSION: &str = "v1";
 

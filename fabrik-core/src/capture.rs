@@ -51,10 +51,14 @@ pub struct CaptureOptions {
     pub key: KeySpec,
     /// How long to keep the snapshot.
     pub retention_policy: RetentionPolicy,
+    /// Whether to keep it whatever its policy says.
+    pub pinned: bool,
     /// Free text, at most [`MAX_ANNOTATION_CHARS`].
     pub annotation: Option<String>,
     /// A short tag, at most [`MAX_LABEL_CHARS`].
     pub label: Option<String>,
+    /// Whether to store nothing where the snapshot before tells the same.
+    pub skip_duplicate: bool,
     /// How much memory rows may take while they are sorted.
     pub memory_bytes: usize,
     /// Where rows beyond that go; `None` keeps all in memory.
@@ -62,7 +66,7 @@ pub struct CaptureOptions {
 }
 
 impl CaptureOptions {
-    /// Starts from a query's name, with no connection, key `auto`, 30 days, 64 MiB and no folder to spill to.
+    /// Starts from a query's name, with no connection, key `auto`, 30 days, no pin, 64 MiB and no folder to spill to.
     #[must_use]
     pub fn new(id: SnapshotId, query: impl Into<String>, captured_at: DateTime<Utc>) -> Self {
         Self {
@@ -74,11 +78,21 @@ impl CaptureOptions {
             connection: None,
             key: KeySpec::default(),
             retention_policy: RetentionPolicy::default(),
+            pinned: false,
             annotation: None,
             label: None,
+            skip_duplicate: false,
             memory_bytes: 64 << 20,
             spill_dir: None,
         }
+    }
+
+    /// Stores nothing where the snapshot before tells the same: equal rows under the same key, as complete, and kept for
+    /// at least as long. A capture with an annotation or label of its own is stored in any case.
+    #[must_use]
+    pub fn with_duplicate_skipped(mut self, skip: bool) -> Self {
+        self.skip_duplicate = skip;
+        self
     }
 
     fn check(&self) -> Result<()> {
@@ -125,6 +139,8 @@ pub struct Captured {
     pub snapshot: Snapshot,
     /// The snapshot before it in its series.
     pub previous: Option<Snapshot>,
+    /// Whether nothing was stored, as the one before tells the same; see [`CaptureOptions::with_duplicate_skipped`].
+    pub is_skipped: bool,
 }
 
 impl Captured {
@@ -195,7 +211,7 @@ pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &Captu
         size_bytes,
         stored_bytes,
         retention_policy: options.retention_policy,
-        pinned: false,
+        pinned: options.pinned,
         annotation: options.annotation.clone(),
         label: options.label.clone(),
         verdict: source.verdict(),
@@ -205,13 +221,28 @@ pub async fn capture(store: &dyn Store, source: &mut dyn Source, options: &Captu
     if let Some(previous) = &previous {
         snapshot.changes = Some(changes_since(&*transaction, previous, &snapshot).await?);
     }
+    if options.skip_duplicate && previous.as_ref().is_some_and(|previous| tells_the_same(previous, &snapshot)) {
+        // The transaction ends without a commit, so it leaves no trace.
+        return Ok(Captured { snapshot, previous, is_skipped: true });
+    }
     transaction.put_snapshot(&snapshot).await?;
     if let Some(mut next) = next {
         next.changes = Some(changes_since(&*transaction, &snapshot, &next).await?);
         transaction.put_snapshot(&next).await?;
     }
     transaction.commit().await?;
-    Ok(Captured { snapshot, previous })
+    Ok(Captured { snapshot, previous, is_skipped: false })
+}
+
+/// Returns whether a snapshot adds nothing to the one before it.
+fn tells_the_same(previous: &Snapshot, snapshot: &Snapshot) -> bool {
+    previous.root == snapshot.root
+        && previous.key == snapshot.key
+        && previous.verdict == snapshot.verdict
+        && previous.coverage == snapshot.coverage
+        && (previous.pinned || previous.retention_policy >= snapshot.retention_policy)
+        && snapshot.annotation.is_none()
+        && snapshot.label.is_none()
 }
 
 /// Reads a source to its end; returns its rows in order and their size as JSON. Of a source that starts over only

@@ -48,6 +48,18 @@ pub enum ChangeKind {
     Changed,
 }
 
+impl ChangeKind {
+    /// Returns its name: `added`, `removed` or `changed`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+        }
+    }
+}
+
 /// One row that differs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -169,6 +169,9 @@ pub enum Error {
         /// The store.
         store: &'static str,
     },
+    /// The caller called it off. Nothing was changed.
+    #[error("it was cancelled")]
+    Cancelled,
 }
 
 /// What a caller can do about an [`Error`].
@@ -191,6 +194,8 @@ pub enum ErrorKind {
     Storage,
     /// Use another store.
     Unsupported,
+    /// Nothing: the caller wanted it so.
+    Cancelled,
 }
 
 impl Error {
@@ -212,6 +217,7 @@ impl Error {
             Self::StorageFull { .. } => ErrorKind::StorageFull,
             Self::Storage { .. } | Self::Spill { .. } | Self::Output(_) => ErrorKind::Storage,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Cancelled => ErrorKind::Cancelled,
         }
     }
 
@@ -225,6 +231,19 @@ impl Error {
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 9] = [
+        Self::InvalidInput,
+        Self::NotFound,
+        Self::Ambiguous,
+        Self::Damaged,
+        Self::Locked,
+        Self::StorageFull,
+        Self::Storage,
+        Self::Unsupported,
+        Self::Cancelled,
+    ];
+
     /// Returns the stable name that Python and HTTP show.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -237,6 +256,7 @@ impl ErrorKind {
             Self::StorageFull => "storage_full",
             Self::Storage => "storage",
             Self::Unsupported => "unsupported",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -50,7 +50,8 @@
 //! - [`severity`] tells how much a change matters, [`noise`] what changes by itself; both are tables of rules.
 //! - [`resolve`] finds the snapshot a person means by `QUERY@-7d`.
 //! - [`plan_retention`] and [`apply_retention`] forget; [`verify`] checks, [`stats`] measures.
-//! - [`view`] has the JSON shapes that all facades share.
+//! - [`Cancel`] calls off any of these.
+//! - [`view`] has the JSON shapes that all facades share; `arrow` has rows and changes as Arrow record batches.
 //!
 //! The engine reads no clock, no environment and no network: time, identity and folders are arguments. A store reaches
 //! what it is told to: a file, or a database that may lie across a network.
@@ -60,11 +61,16 @@
 //! - `sqlite` (default): the store in one SQLite file.
 //! - `process` (default): the steps of [`process`] that work on rows before they are stored.
 //! - `postgres`: the store in a PostgreSQL database, for many processes.
+//! - `arrow`: the module `arrow`: snapshots and changes as Arrow record batches, and record batches as rows.
+//! - `parquet`: snapshots as Parquet files.
 //! - `conformance`: the laws that every store must pass, for stores written elsewhere.
 
 #![forbid(unsafe_code)]
 
 mod annotate;
+#[cfg(feature = "arrow")]
+pub mod arrow;
+mod cancel;
 mod capture;
 mod chunk;
 mod diff;
@@ -94,6 +100,7 @@ mod verify;
 pub mod view;
 
 pub use annotate::{Annotate, annotate};
+pub use cancel::{Cancel, CancellableSource};
 pub use capture::{
     CaptureOptions, Captured, MAX_ANNOTATION_CHARS, MAX_LABEL_CHARS, MAX_NAME_CHARS, capture, check_name,
 };
@@ -106,9 +113,10 @@ pub use error::{BoxError, Error, ErrorKind, Result};
 pub use heatmap::{Heatmap, HeatmapDay, Window, heatmap, heatmap_of, parse_timezone};
 pub use id::{ChunkId, ChunkPrefix, SnapshotId, VersionHash};
 pub use key::KeySpec;
-pub use reference::{find_query, resolve};
+pub use reference::{find_query, one_connection, resolve};
 pub use retention::{
-    Doomed, Protected, Protection, RetentionOptions, RetentionOutcome, RetentionPlan, apply_retention, plan_retention,
+    Doomed, DoomedBy, Protected, Protection, RetentionOptions, RetentionOutcome, RetentionPlan, apply_retention,
+    plan_retention,
 };
 pub use row::{
     CLASS_NAME, DN, MAX_DEPTH, MAX_ROW_BYTES, Row, RowBatch, RowBatchBuilder, RowError, RowRef, Shape, Value,

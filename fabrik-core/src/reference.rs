@@ -133,7 +133,12 @@ fn series_filter(histories: &[QueryHistory], series: &str) -> Result<SnapshotFil
 }
 
 /// Selects the snapshots of a query on one connection: the one named, or the only one there is.
-pub(crate) fn one_connection(history: &QueryHistory, connection: Option<&str>) -> Result<SnapshotFilter> {
+///
+/// # Errors
+///
+/// [`NotFound`](crate::ErrorKind::NotFound) when the query was not captured on the one named,
+/// [`Ambiguous`](crate::ErrorKind::Ambiguous) when none is named and there are several.
+pub fn one_connection(history: &QueryHistory, connection: Option<&str>) -> Result<SnapshotFilter> {
     let of_query = SnapshotFilter::of_query(history.query.id);
     let name = &history.query.name;
     match connection {

@@ -1,5 +1,6 @@
 //! Where chunks and records live.
 
+mod cancellable;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
@@ -25,6 +26,7 @@ use crate::error::Result;
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
 use crate::snapshot::{Connection, Query, Series, Snapshot};
 
+pub use cancellable::CancellableStore;
 #[cfg(any(test, feature = "conformance"))]
 pub use faulty::FaultyStore;
 pub use memory::MemoryStore;
@@ -250,4 +252,6 @@ pub struct QueryHistory {
     pub latest_snapshot_at: Option<DateTime<Utc>>,
     /// When the newest that differs from the one before it was captured.
     pub last_change_at: Option<DateTime<Utc>>,
+    /// How many of its snapshots have an annotation.
+    pub annotated_count: u64,
 }

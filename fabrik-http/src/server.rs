@@ -75,7 +75,8 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate};
+use tower_http::compression::{CompressionLayer, DefaultPredicate};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use audit::{AuditDamage, AuditDamageKind, AuditHead, AuditHeadError, AuditReport, verify_audit, verify_audit_at};
@@ -134,7 +135,12 @@ fn layered(routes: Router<AppState>, state: &AppState) -> Router {
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(from_fn_with_state(state.clone(), hold_zones))
         .layer(from_fn_with_state(state.clone(), peer::find_peer))
-        .layer(CompressionLayer::new().gzip(true))
+        // A Parquet file is compressed already.
+        .layer(
+            CompressionLayer::new().gzip(true).zstd(true).compress_when(
+                DefaultPredicate::new().and(NotForContentType::const_new("application/vnd.apache.parquet")),
+            ),
+        )
         .layer(cors(state.settings()))
         .layer(from_fn_with_state(state.clone(), headers::protect))
         .layer(from_fn_with_state(state.clone(), observe::observe))

@@ -92,7 +92,13 @@ impl Client {
             Some(Change::Delete) => transport.change(Method::DELETE, path)?,
         };
         let request = request.header(COOKIE, self.0.session.cookie("GET", path, access)?);
-        let Reply { status, body, wait } = self.send_within(path, request, limit_bytes).await?;
+        let reply = self.send_within(path, request, limit_bytes).await?;
+        self.judge(path, reply).await
+    }
+
+    /// Looks through an answer and returns it where it is one.
+    pub(super) async fn judge(&self, path: &str, reply: Reply) -> Result<Vec<u8>, Failure> {
+        let Reply { status, body, wait } = reply;
         // Looking through it takes long enough to keep others from being served by the same thread.
         let looked = tokio::task::spawn_blocking(move || look(&body).map_or_else(|| Ok(body), Err)).await;
         let looked = looked.map_err(|panic| ApicError::Answer {

@@ -4,12 +4,17 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Certificate, Method, RequestBuilder, redirect};
 use url::{Host, Url};
 
 use crate::connection::{ConnectionOptions, Verification};
 use crate::error::{ApicError, ApicResult};
 
+/// What the options of a query have as something else on the wire: all that means nothing by itself, such as the
+/// parentheses and commas of a filter. What divides the options stays, and so does what is encoded already.
+const IN_OPTIONS: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'&').remove(b'%');
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -62,9 +67,23 @@ impl Transport {
 
     fn request(&self, method: Method, path: &str) -> ApicResult<RequestBuilder> {
         let url = self.base.join(path);
-        let url = url.map_err(|error| ApicError::invalid("path", path, format!("a path of a URL ({error})")))?;
+        let mut url = url.map_err(|error| ApicError::invalid("path", path, format!("a path of a URL ({error})")))?;
+        if let Some(options) = url.query().map(encoded) {
+            url.set_query(Some(&options));
+        }
         Ok(self.http.request(method, url))
     }
+}
+
+/// Encodes options as controllers want them.
+fn encoded(options: &str) -> String {
+    let option = |option: &str| match option.split_once('=') {
+        Some((name, value)) => {
+            format!("{}={}", utf8_percent_encode(name, IN_OPTIONS), utf8_percent_encode(value, IN_OPTIONS))
+        }
+        None => utf8_percent_encode(option, IN_OPTIONS).to_string(),
+    };
+    options.split('&').map(option).collect::<Vec<_>>().join("&")
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -112,4 +131,47 @@ fn is_untrusted(error: &reqwest::Error) -> bool {
         };
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::query::ApicQuery;
+
+    #[test]
+    fn filters_are_sent_encoded_to_the_last_comma() {
+        let query: ApicQuery =
+            r#"/api/class/fvBD.json?query-target-filter=and(eq(fvBD.name,"a b"),wcard(fvBD.dn,"tn-[x]"))&page=0"#
+                .parse()
+                .unwrap();
+
+        let path = query.to_string();
+        let (_, options) = path.split_once('?').unwrap();
+
+        let expected = "query-target-filter=and%28eq%28fvBD.name%2C%22a%20b%22%29%2C\
+                        wcard%28fvBD.dn%2C%22tn-%5Bx%5D%22%29%29&page=0";
+        assert_eq!(encoded(options), expected);
+        assert_eq!(encoded("_dc=1&a=b=c&alone"), "_dc=1&a=b%3Dc&alone");
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_changes_how_options_are_written_and_not_what_they_say(value in "\\PC{0,20}") {
+            let query = ApicQuery::class("fvBD").unwrap().with("query-target-filter", &value).with("page", "0");
+            let path = query.to_string();
+            let (_, options) = path.split_once('?').unwrap();
+
+            let sent = encoded(options);
+
+            let once = sent.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~&%=".contains(&byte));
+            prop_assert!(once, "{}", sent);
+            prop_assert_eq!(encoded(&sent), sent.as_str());
+            let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+            prop_assert_eq!(decoded(&sent), decoded(options));
+            prop_assert_eq!(format!("/api/class/fvBD.json?{sent}").parse::<ApicQuery>().unwrap(), query);
+        }
+    }
 }

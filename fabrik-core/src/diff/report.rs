@@ -34,6 +34,54 @@ impl Change {
                 out.push(b'}');
             }
         }
+        self.write_judgement(out);
+    }
+
+    /// Appends the change as one object: `kind` in front of what [`write_json`](Self::write_json) shows, which for an
+    /// added or removed row is `row`.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"kind\":\"");
+        out.extend_from_slice(self.kind.name().as_bytes());
+        out.extend_from_slice(b"\",");
+        let start = out.len();
+        match self.kind {
+            ChangeKind::Changed => self.write_changed_json(out),
+            ChangeKind::Added | ChangeKind::Removed => {
+                out.extend_from_slice(b"{\"row\":");
+                self.row().write_json(out);
+                out.push(b'}');
+            }
+        }
+        // The members stand behind the kind.
+        out.remove(start);
+        self.write_judgement(out);
+    }
+
+    /// Appends the change as one object with all that is known of it: `kind`, `key`, the rows `before` and `after` where
+    /// there are any, of a changed row its `fields`, and where it was judged `severity`, `reason` and `rule`.
+    pub fn write_whole(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"kind\":\"");
+        out.extend_from_slice(self.kind.name().as_bytes());
+        out.extend_from_slice(b"\",\"key\":");
+        self.write_key_json(out);
+        for (name, row) in [("before", &self.before), ("after", &self.after)] {
+            if let Some(row) = row {
+                out.extend_from_slice(b",\"");
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(b"\":");
+                row.as_ref().write_json(out);
+            }
+        }
+        if self.kind == ChangeKind::Changed {
+            out.extend_from_slice(b",\"fields\":");
+            self.write_fields_json(out);
+        }
+        out.push(b'}');
+        self.write_judgement(out);
+    }
+
+    /// Appends the members of the judgement, if any, to the object that was written last.
+    fn write_judgement(&self, out: &mut Vec<u8>) {
         if let Some(judgement) = self.judgement() {
             out.pop();
             let start = out.len();
@@ -44,7 +92,15 @@ impl Change {
     }
 
     fn write_changed_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"key\":{");
+        out.extend_from_slice(b"{\"key\":");
+        self.write_key_json(out);
+        out.extend_from_slice(b",\"fields\":");
+        self.write_fields_json(out);
+        out.push(b'}');
+    }
+
+    fn write_key_json(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
         let mut first = true;
         self.for_each_key_column(|name, value| {
             if !std::mem::take(&mut first) {
@@ -54,7 +110,11 @@ impl Change {
             out.push(b':');
             value.write_json(out);
         });
-        out.extend_from_slice(b"},\"fields\":{");
+        out.push(b'}');
+    }
+
+    fn write_fields_json(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
         for (i, field) in self.fields().enumerate() {
             if i > 0 {
                 out.push(b',');
@@ -63,7 +123,7 @@ impl Change {
             out.push(b':');
             field.write_json(out);
         }
-        out.extend_from_slice(b"}}");
+        out.push(b'}');
     }
 }
 

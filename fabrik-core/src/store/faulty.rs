@@ -1,11 +1,13 @@
 //! A store that fails when told to, so that tests can see what a failure leaves behind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use crate::cancel::Cancel;
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
@@ -25,11 +27,17 @@ struct Faults {
     calls: AtomicU64,
     /// 0 for none.
     fail_at: AtomicU64,
+    cancel_at: Mutex<Option<(u64, Cancel)>>,
 }
 
 impl Faults {
     fn count(&self, operation: &'static str) -> Result<()> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some((_, cancel)) =
+            self.cancel_at.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(chosen, _)| *chosen == call)
+        {
+            cancel.cancel();
+        }
         if call != self.fail_at.load(Ordering::SeqCst) {
             return Ok(());
         }
@@ -48,6 +56,18 @@ impl<S: Store> FaultyStore<S> {
     pub fn fail_at(&self, call: u64) {
         self.faults.calls.store(0, Ordering::SeqCst);
         self.faults.fail_at.store(call, Ordering::SeqCst);
+    }
+
+    /// Counts from 0 again and calls off the work that makes the `call`th call from now, just before that call is
+    /// handed on.
+    pub fn cancel_at(&self, call: u64, cancel: Cancel) {
+        self.faults.calls.store(0, Ordering::SeqCst);
+        *self.faults.cancel_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((call, cancel));
+    }
+
+    /// Returns how many calls were made since counting began.
+    pub fn calls(&self) -> u64 {
+        self.faults.calls.load(Ordering::SeqCst)
     }
 
     /// Returns the store behind, which never fails.

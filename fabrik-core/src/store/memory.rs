@@ -104,6 +104,7 @@ impl State {
                 snapshot_count: snapshots.len() as u64,
                 latest_snapshot_at: snapshots.first().map(|snapshot| snapshot.captured_at),
                 last_change_at: snapshots.iter().find(|snapshot| snapshot.has_changes()).map(|found| found.captured_at),
+                annotated_count: snapshots.iter().filter(|snapshot| snapshot.annotation.is_some()).count() as u64,
             }
         };
         self.queries.iter().map(history).collect()

@@ -332,8 +332,21 @@ impl<'a> LeafRow<'a> {
         self.leaf.shape_of(self.index)
     }
 
-    fn names(self) -> &'a [u8] {
+    /// Returns the names as they stand in the leaf; equal for rows with the same attributes.
+    pub(crate) fn encoded_names(self) -> &'a [u8] {
         &self.leaf.bytes[self.shape().names.clone()]
+    }
+
+    /// Returns the names in ascending order.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'a str> {
+        let mut names = self.encoded_names();
+        let count = take_varint(&mut names);
+        (0..count).map(move |_| take_str(&mut names))
+    }
+
+    /// Returns the values in name order.
+    pub(crate) fn values(self) -> impl Iterator<Item = Value<'a>> {
+        self.encoded().map(move |encoded| encoded.map_or_else(|| self.key_dn(), |mut encoded| take_value(&mut encoded)))
     }
 
     fn bytes(self) -> &'a [u8] {
@@ -363,12 +376,7 @@ impl<'a> LeafRow<'a> {
 
     /// Returns the attributes in name order.
     pub(crate) fn attributes(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
-        let mut names = self.names();
-        take_varint(&mut names);
-        self.encoded().map(move |encoded| {
-            let name = take_str(&mut names);
-            (name, encoded.map_or_else(|| self.key_dn(), |mut encoded| take_value(&mut encoded)))
-        })
+        self.names().zip(self.values())
     }
 
     /// Appends the encoded values, that of the key included.
@@ -383,7 +391,7 @@ impl<'a> LeafRow<'a> {
 
     /// Returns bytes that are equal for equal rows and order the rows of one key as [`compare_content`] does.
     pub(crate) fn content(self) -> Vec<u8> {
-        let mut content = self.names().to_vec();
+        let mut content = self.encoded_names().to_vec();
         self.put_values(&mut content);
         content
     }
@@ -394,7 +402,7 @@ impl<'a> LeafRow<'a> {
 
     /// Returns the value of a column without reading those after it.
     fn get(self, wanted: &str) -> Option<Value<'a>> {
-        let mut names = self.names();
+        let mut names = self.encoded_names();
         let count = usize::try_from(take_varint(&mut names)).ok()?;
         let position = (0..count).find(|_| {
             let len = usize::try_from(take_varint(&mut names)).expect("lengths in memory fit");
@@ -415,7 +423,7 @@ impl<'a> LeafRow<'a> {
 
     /// Copies the row out of the leaf.
     pub(crate) fn to_row(self, shapes: &mut ShapeTable) -> Row {
-        let shape = shapes.intern_encoded(self.names());
+        let shape = shapes.intern_encoded(self.encoded_names());
         let mut values = Vec::with_capacity(1024);
         self.put_values(&mut values);
         Row { shape: std::sync::Arc::clone(shapes.get(shape)), values: values.into() }
@@ -429,7 +437,7 @@ impl PartialEq for LeafRow<'_> {
         if whole(self) == whole(other) {
             return self.bytes() == other.bytes();
         }
-        self.names() == other.names()
+        self.encoded_names() == other.encoded_names()
             && self.encoded().zip(other.encoded()).all(|values| match values {
                 (Some(mine), Some(theirs)) => mine == theirs,
                 (None, None) => true,

@@ -2,7 +2,9 @@
 
 use chrono::TimeDelta;
 use fabrik_core::store::{MemoryStore, ReadRecords, Store};
-use fabrik_core::{CaptureOptions, ErrorKind, KeySpec, RetentionPolicy, Row, Snapshot};
+use fabrik_core::{
+    Annotate, CaptureOptions, Captured, ErrorKind, KeySpec, RetentionPolicy, Row, Snapshot, Verdict, annotate, stats,
+};
 use proptest::prelude::*;
 
 use crate::helpers::{
@@ -408,4 +410,61 @@ proptest! {
         let expected = capture(&MemoryStore::default(), 1, to_json(&last));
         prop_assert_eq!(found, expected);
     }
+}
+
+/// Captures two rows unless the snapshot before tells the same.
+fn capture_news(store: &dyn Store, options: CaptureOptions, verdict: Verdict) -> Captured {
+    let mut source = VecSource::new([r#"{"dn":"a","v":1}"#, r#"{"dn":"b"}"#]).with_verdict(verdict);
+    block_on(fabrik_core::capture(store, &mut source, &options.with_duplicate_skipped(true))).unwrap()
+}
+
+#[test]
+fn what_tells_the_same_as_before_leaves_no_trace_where_that_is_wanted() {
+    for store in stores() {
+        let first = capture_news(&*store, options(1), Verdict::Complete);
+        let (before, stored) = (list(&*store), block_on(stats(&*store)).unwrap());
+
+        let again = capture_news(&*store, options(2), Verdict::Complete);
+
+        assert_eq!((first.is_skipped, again.is_skipped), (false, true));
+        assert!(again.is_duplicate());
+        assert_eq!(again.previous, Some(first.snapshot.clone()));
+        assert_eq!((again.snapshot.row_count, again.snapshot.version_hash), (2, first.snapshot.version_hash));
+        assert_eq!((list(&*store), block_on(stats(&*store)).unwrap()), (before, stored));
+        let changed = capture_with(&*store, &options(3).with_duplicate_skipped(true), [r#"{"dn":"a"}"#]);
+        assert!(!changed.is_skipped);
+        assert_eq!(changed.previous, Some(first.snapshot));
+        assert_sound(&*store);
+    }
+}
+
+#[test]
+fn equal_rows_that_tell_something_new_are_stored() {
+    let partial = Verdict::Partial { reason: "no answer".into(), expected_rows: None, missing: Vec::new() };
+    let with = |change: fn(&mut CaptureOptions)| {
+        let mut options = options(2);
+        change(&mut options);
+        options
+    };
+    let longer = with(|options| options.retention_policy = RetentionPolicy::OneYear);
+    let labelled = with(|options| options.label = Some("baseline".into()));
+    let annotated = with(|options| options.annotation = Some("before".into()));
+    let elsewhere = with(|options| options.connection = Some("east".into()));
+    for (options_2, verdict) in [
+        (longer.clone(), Verdict::Complete),
+        (labelled, Verdict::Complete),
+        (annotated, Verdict::Complete),
+        (elsewhere, Verdict::Complete),
+        (options(2), partial),
+    ] {
+        let store = MemoryStore::default();
+        capture_news(&store, options(1), Verdict::Complete);
+
+        assert!(!capture_news(&store, options_2.clone(), verdict).is_skipped, "{options_2:?}");
+    }
+    let store = MemoryStore::default();
+    let first = capture_news(&store, options(1), Verdict::Complete).snapshot;
+    let pin = Annotate { pinned: Some(true), ..Annotate::default() };
+    block_on(annotate(&store, first.id, &pin)).unwrap();
+    assert!(capture_news(&store, longer, Verdict::Complete).is_skipped, "a pinned one is kept for longer");
 }

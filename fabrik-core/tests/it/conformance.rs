@@ -39,3 +39,17 @@ mod postgres_in_a_server {
 mod faulty_postgres {
     fabrik_core::store_conformance!(pollster::block_on, crate::helpers::faulty_postgres());
 }
+
+mod cancellable_memory {
+    fabrik_core::store_conformance!(pollster::block_on, crate::helpers::cancellable_memory());
+}
+
+#[cfg(feature = "sqlite")]
+mod cancellable_sqlite {
+    fabrik_core::store_conformance!(pollster::block_on, crate::helpers::cancellable_sqlite());
+}
+
+#[cfg(feature = "postgres")]
+mod cancellable_postgres {
+    fabrik_core::store_conformance!(pollster::block_on, crate::helpers::cancellable_postgres());
+}

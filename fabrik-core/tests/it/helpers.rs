@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,10 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fabrik_core::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 use fabrik_core::store::SqliteStore;
-use fabrik_core::store::{FaultyStore, MemoryStore, OpenMode, ReadChunks, SnapshotFilter, Store};
+use fabrik_core::store::{CancellableStore, FaultyStore, MemoryStore, OpenMode, ReadChunks, SnapshotFilter, Store};
 use fabrik_core::{
-    CaptureOptions, Captured, Change, Coverage, DiffOptions, DiffSummary, KeySpec, RowBatch, RowBatchBuilder, Snapshot,
-    SnapshotId, Source, Verdict, verify,
+    Cancel, CaptureOptions, Captured, Change, Coverage, DiffOptions, DiffSummary, KeySpec, RowBatch, RowBatchBuilder,
+    Snapshot, SnapshotId, Source, Verdict, verify,
 };
 use uuid::Uuid;
 
@@ -161,6 +162,26 @@ pub(crate) fn faulty_sqlite() -> AnyStore<FaultyStore<SqliteStore>> {
 #[cfg(feature = "postgres")]
 pub(crate) fn faulty_postgres() -> AnyStore<FaultyStore<PostgresStore>> {
     AnyStore { _folder: None, store: Box::new(FaultyStore::new(postgres())) }
+}
+
+/// A memory store whose work nobody calls off.
+pub(crate) fn cancellable_memory() -> AnyStore<CancellableStore<MemoryStore>> {
+    let store = CancellableStore::new(Arc::new(MemoryStore::default()), Cancel::default());
+    AnyStore { _folder: None, store: Box::new(store) }
+}
+
+/// A SQLite store whose work nobody calls off.
+#[cfg(feature = "sqlite")]
+pub(crate) fn cancellable_sqlite() -> AnyStore<CancellableStore<SqliteStore>> {
+    let InFolder { store, folder } = sqlite();
+    AnyStore { _folder: Some(folder), store: Box::new(CancellableStore::new(Arc::new(store), Cancel::default())) }
+}
+
+/// A PostgreSQL store whose work nobody calls off.
+#[cfg(feature = "postgres")]
+pub(crate) fn cancellable_postgres() -> AnyStore<CancellableStore<PostgresStore>> {
+    let store = CancellableStore::new(Arc::new(postgres()), Cancel::default());
+    AnyStore { _folder: None, store: Box::new(store) }
 }
 
 pub(crate) fn id(number: u128) -> SnapshotId {

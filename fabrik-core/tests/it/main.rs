@@ -6,6 +6,9 @@ mod helpers;
 mod model;
 
 mod annotating;
+#[cfg(feature = "arrow")]
+mod arrow;
+mod cancelling;
 mod capturing;
 mod comparing;
 mod conformance;

@@ -1,11 +1,12 @@
 //! Forgetting: the plan is what happens, and what stays is whole.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use chrono::{DateTime, Utc};
 use fabrik_core::store::{MemoryStore, Store};
 use fabrik_core::{
-    Annotate, Protection, RetentionOptions, RetentionPolicy, Snapshot, SnapshotId, annotate, apply_retention,
+    Annotate, DoomedBy, Protection, RetentionOptions, RetentionPolicy, Snapshot, SnapshotId, annotate, apply_retention,
     plan_retention, stats,
 };
 use proptest::prelude::*;
@@ -84,20 +85,36 @@ fn check(store: &dyn Store, history: &[Taken], wanted: &RetentionOptions) {
         true => Some(Protection::Pin),
         false => (wanted.protect_newest && is_newest(one)).then_some(Protection::NewestOfSeries),
     };
-    let oldest_first: Vec<&Snapshot> =
-        all.iter().rev().filter(|one| expired(one, wanted.now) && considered(one)).collect();
-    let doomed: Vec<&Snapshot> = oldest_first.iter().copied().filter(|one| protection(one).is_none()).collect();
+    let is_expired = |one: &Snapshot| considered(one) && expired(one, wanted.now);
+    let goes_by_policy = |one: &Snapshot| is_expired(one) && protection(one).is_none();
+    // Of what is left then, how many of the same series are newer decides.
+    let is_beyond = |one: &Snapshot| {
+        let newer = all.iter().take_while(|other| other.id != one.id);
+        let n_newer = newer.filter(|other| other.series == one.series && !goes_by_policy(other)).count() as u64;
+        considered(one) && wanted.max_per_series.is_some_and(|most| n_newer >= most.get()) && !is_expired(one)
+    };
+    let is_for_ever = |one: &Snapshot| one.retention_policy == RetentionPolicy::Forever;
+    let goes_by_count = |one: &Snapshot| is_beyond(one) && !one.pinned && !is_for_ever(one);
+    let oldest_first: Vec<&Snapshot> = all.iter().rev().collect();
+    let doomed: Vec<&Snapshot> =
+        oldest_first.iter().copied().filter(|one| goes_by_policy(one) || goes_by_count(one)).collect();
+    let spared: Vec<(SnapshotId, Protection)> = oldest_first
+        .iter()
+        .filter_map(|one| match is_beyond(one) {
+            true if one.pinned => Some((one.id, Protection::Pin)),
+            true => is_for_ever(one).then_some((one.id, Protection::Forever)),
+            false => Some((one.id, protection(one).filter(|_| is_expired(one))?)),
+        })
+        .collect();
 
     let plan = block_on(plan_retention(store, wanted)).unwrap();
 
     assert_eq!(
-        plan.doomed.iter().map(|one| one.snapshot_id).collect::<Vec<_>>(),
-        doomed.iter().map(|one| one.id).collect::<Vec<_>>()
+        plan.doomed.iter().map(|one| (one.snapshot_id, one.doomed_by == DoomedBy::Count)).collect::<Vec<_>>(),
+        doomed.iter().map(|one| (one.id, goes_by_count(one))).collect::<Vec<_>>()
     );
-    assert_eq!(
-        plan.protected.iter().map(|one| (one.snapshot_id, one.protected_by)).collect::<Vec<_>>(),
-        oldest_first.iter().filter_map(|one| Some((one.id, protection(one)?))).collect::<Vec<_>>()
-    );
+    assert_eq!(plan.over_count, doomed.iter().filter(|one| goes_by_count(one)).count() as u64);
+    assert_eq!(plan.protected.iter().map(|one| (one.snapshot_id, one.protected_by)).collect::<Vec<_>>(), spared);
     assert_eq!(plan.total_bytes_reclaimed, doomed.iter().map(|one| one.size_bytes).sum::<u64>());
     let by_policy = RetentionPolicy::ALL
         .map(|policy| (policy.name(), doomed.iter().filter(|one| one.retention_policy == policy).count() as u64));
@@ -107,7 +124,7 @@ fn check(store: &dyn Store, history: &[Taken], wanted: &RetentionOptions) {
 
     let outcome = block_on(apply_retention(store, &plan)).unwrap();
 
-    assert_eq!(outcome.will_delete, plan.will_delete);
+    assert_eq!((&outcome.will_delete, outcome.over_count), (&plan.will_delete, plan.over_count));
     assert_eq!(
         (outcome.total_bytes_reclaimed, outcome.stored_bytes_reclaimed),
         (plan.total_bytes_reclaimed, plan.stored_bytes_reclaimed)
@@ -129,8 +146,12 @@ fn check(store: &dyn Store, history: &[Taken], wanted: &RetentionOptions) {
 
 fn wanted() -> impl Strategy<Value = RetentionOptions> {
     let now = prop_oneof![4 => 0..150_i64, 1 => 360..440_i64];
-    (now, any::<bool>(), prop::option::weighted(0.2, Just("q"))).prop_map(|(now, protect, query)| {
-        RetentionOptions::new(day(now)).with_newest_protected(protect).with_query(query.map(str::to_owned))
+    let most = prop::option::of((1..5_u64).prop_map(|most| NonZeroU64::new(most).unwrap()));
+    (now, any::<bool>(), most, prop::option::weighted(0.2, Just("q"))).prop_map(|(now, protect, most, query)| {
+        RetentionOptions::new(day(now))
+            .with_newest_protected(protect)
+            .with_max_per_series(most)
+            .with_query(query.map(str::to_owned))
     })
 }
 
@@ -283,4 +304,25 @@ fn the_newest_of_each_series_can_be_protected() {
     assert_eq!(plan.doomed.len(), 2);
     assert!(plan.protected.iter().all(|one| one.protected_by == Protection::NewestOfSeries));
     assert_eq!(plan.protected.len(), 2);
+}
+
+#[test]
+fn a_series_keeps_its_newest_and_what_is_pinned_or_for_ever() {
+    let store = MemoryStore::default();
+    let all = daily(&store, 6);
+    block_on(annotate(&store, all[1].id, &Annotate { pinned: Some(true), ..Annotate::default() })).unwrap();
+    let taken = |day, policy| Taken { query: "r", connection: None, day, policy, pinned: false, version: 1 };
+    take(&store, 20, &taken(1, RetentionPolicy::Forever));
+    take(&store, 21, &taken(2, RetentionPolicy::OneYear));
+    take(&store, 22, &taken(3, RetentionPolicy::Forever));
+    let options = RetentionOptions::new(day(6)).with_max_per_series(NonZeroU64::new(2));
+
+    let plan = block_on(plan_retention(&store, &options)).unwrap();
+
+    let doomed: Vec<SnapshotId> = plan.doomed.iter().map(|one| one.snapshot_id).collect();
+    assert_eq!(doomed, [all[0].id, all[2].id, all[3].id]);
+    assert_eq!((plan.over_count, plan.will_delete["7d"], plan.will_delete["forever"]), (3, 3, 0));
+    assert_eq!(plan.doomed[0].reason, "its query and connection have 2 newer ones");
+    let spared: Vec<Protection> = plan.protected.iter().map(|one| one.protected_by).collect();
+    assert_eq!(spared, [Protection::Forever, Protection::Pin]);
 }

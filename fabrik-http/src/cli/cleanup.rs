@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::num::NonZeroU64;
 
 use clap::Args;
 use fabrik_core::{
-    Protection, RetentionOptions, RetentionOutcome, RetentionPlan, RetentionPolicy, apply_retention, plan_retention,
+    DoomedBy, Protection, RetentionOptions, RetentionOutcome, RetentionPlan, RetentionPolicy, apply_retention,
+    plan_retention,
 };
 
 use super::exit::{Exit, Failure};
@@ -15,7 +17,7 @@ use super::session::Session;
 use super::table::{Column, Table};
 use super::text::{bytes, counted, moment};
 
-/// Show which snapshots have expired, and with --execute delete them.
+/// Show which snapshots have expired or are too many, and with --execute delete them.
 #[derive(Debug, Args)]
 pub(super) struct Cleanup {
     /// Delete them; without this nothing is changed.
@@ -24,6 +26,10 @@ pub(super) struct Cleanup {
     /// Keep the newest snapshot of every query and connection, expired or not.
     #[arg(long)]
     keep_newest: bool,
+    /// Of every query and connection keep only the N newest of those that have not expired. Older ones that are pinned or
+    /// kept for ever stay.
+    #[arg(long, value_name = "N")]
+    max_per_series: Option<NonZeroU64>,
     /// Only snapshots of this query.
     #[arg(long, value_name = "NAME")]
     query: Option<String>,
@@ -34,13 +40,15 @@ pub(super) struct Cleanup {
 impl Cleanup {
     /// Previews what would go, for people.
     pub(super) fn table() -> Self {
-        Self { execute: false, keep_newest: false, query: None, format: FormatOption::table() }
+        Self { execute: false, keep_newest: false, max_per_series: None, query: None, format: FormatOption::table() }
     }
 
     pub(super) async fn run(&self, session: &mut Session) -> Result<Exit, Failure> {
         let store = session.open()?;
-        let options =
-            RetentionOptions::new(session.now).with_newest_protected(self.keep_newest).with_query(self.query.clone());
+        let options = RetentionOptions::new(session.now)
+            .with_newest_protected(self.keep_newest)
+            .with_max_per_series(self.max_per_series)
+            .with_query(self.query.clone());
         let plan = plan_retention(&*store, &options).await?;
         let out = &mut session.out;
         match (self.execute, self.format.is_table(out)) {
@@ -71,7 +79,8 @@ fn print_plan(plan: &RetentionPlan, out: &mut Output) -> Result<(), Failure> {
             Column::long("QUERY"),
             Column::text("CAPTURED AT"),
             Column::text("POLICY"),
-            Column::text("EXPIRED AT"),
+            Column::text("KEPT UNTIL"),
+            Column::text("WHY"),
         ]);
         for snapshot in &plan.doomed {
             table.row([
@@ -80,12 +89,17 @@ fn print_plan(plan: &RetentionPlan, out: &mut Output) -> Result<(), Failure> {
                 moment(snapshot.captured_at),
                 snapshot.retention_policy.to_string(),
                 moment(snapshot.expires_at),
+                match snapshot.doomed_by {
+                    DoomedBy::Policy => "expired",
+                    DoomedBy::Count => "too many",
+                }
+                .to_owned(),
             ]);
         }
         table.print(out)?;
     }
     if !plan.protected.is_empty() {
-        writeln!(out, "expired, but protected:")?;
+        writeln!(out, "would go, but protected:")?;
         let mut table = Table::new([
             Column::text("SNAPSHOT"),
             Column::long("QUERY"),
@@ -96,6 +110,7 @@ fn print_plan(plan: &RetentionPlan, out: &mut Output) -> Result<(), Failure> {
             let protection = match snapshot.protected_by {
                 Protection::Pin => "it is pinned",
                 Protection::NewestOfSeries => "it is the newest",
+                Protection::Forever => "it is kept for ever",
             };
             table.row([
                 snapshot.snapshot_id.to_string(),

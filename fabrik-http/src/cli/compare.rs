@@ -169,31 +169,15 @@ async fn print_lines(
     after: &Snapshot,
     out: &mut Output,
 ) -> Result<DiffSummary, Failure> {
-    let (mut line, mut change_json) = (Vec::new(), Vec::new());
+    let mut line = Vec::new();
     loop {
         let batch = comparison.next_batch().await?;
         if batch.is_empty() {
             break;
         }
         for change in &batch {
-            change_json.clear();
-            change.write_json(&mut change_json);
             line.clear();
-            // An object of `key` and `fields`, or of `row`, where it was judged: the kind goes in front.
-            let is_object = change.kind == ChangeKind::Changed || change.judgement().is_some();
-            match change.kind {
-                ChangeKind::Added if is_object => line.extend_from_slice(b"{\"kind\":\"added\","),
-                ChangeKind::Removed if is_object => line.extend_from_slice(b"{\"kind\":\"removed\","),
-                ChangeKind::Added => line.extend_from_slice(b"{\"kind\":\"added\",\"row\":"),
-                ChangeKind::Removed => line.extend_from_slice(b"{\"kind\":\"removed\",\"row\":"),
-                ChangeKind::Changed => line.extend_from_slice(b"{\"kind\":\"changed\","),
-            }
-            if is_object {
-                line.extend_from_slice(&change_json[1..]);
-            } else {
-                line.extend_from_slice(&change_json);
-                line.push(b'}');
-            }
+            change.write_line(&mut line);
             line.push(b'\n');
             out.write_all(&line)?;
         }

@@ -5,6 +5,7 @@ pub(super) mod columns;
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
+use fabrik_core::arrow::{write_ipc, write_parquet};
 use fabrik_core::store::ReadChunks;
 use fabrik_core::{Coverage, Snapshot, Verdict, resolve, rows, view};
 
@@ -38,10 +39,17 @@ enum ShowFormat {
     Ndjson,
     /// A line for each row below the names of all columns; absent and null are both empty.
     Csv,
+    /// An Arrow IPC stream with a column for each attribute; not into a terminal.
+    Arrow,
+    /// A Parquet file with a column for each attribute; not into a terminal.
+    Parquet,
 }
 
 impl Show {
     pub(super) async fn run(&self, session: &mut Session) -> Result<Exit, Failure> {
+        if let Some(format) = self.format {
+            refuse_bytes_in_a_terminal(format, session.out.is_terminal)?;
+        }
         let store = session.open()?;
         let snapshot = resolve(&*store, &self.snapshot, session.now).await?;
         let out = &mut session.out;
@@ -50,6 +58,8 @@ impl Show {
             ShowFormat::Json => print_json(&*store, &snapshot, out).await?,
             ShowFormat::Ndjson => print_lines(&*store, &snapshot, out).await?,
             ShowFormat::Csv => columns::print_csv(&*store, &snapshot, out).await?,
+            ShowFormat::Arrow => write_ipc(&*store, &snapshot, out).await?,
+            ShowFormat::Parquet => write_parquet(&*store, &snapshot, out).await?,
             ShowFormat::Table => {
                 print_head(&snapshot, out)?;
                 columns::print_first_rows(&*store, &snapshot, &self.snapshot, out).await?;
@@ -57,6 +67,20 @@ impl Show {
         }
         Ok(Exit::Done)
     }
+}
+
+fn refuse_bytes_in_a_terminal(format: ShowFormat, is_terminal: bool) -> Result<(), Failure> {
+    let (name, ending) = match format {
+        ShowFormat::Arrow => ("arrow", "arrows"),
+        ShowFormat::Parquet => ("parquet", "parquet"),
+        _ => return Ok(()),
+    };
+    if !is_terminal {
+        return Ok(());
+    }
+    let problem =
+        format!("--format {name} writes bytes that no terminal shows: expected a file, `> rows.{ending}`, or a pipe");
+    Err(Failure::Usage(problem))
 }
 
 async fn print_json(store: &dyn ReadChunks, snapshot: &Snapshot, out: &mut Output) -> Result<(), Failure> {
@@ -111,4 +135,19 @@ pub(super) fn print_head(snapshot: &Snapshot, out: &mut Output) -> std::io::Resu
             ("annotation", snapshot.annotation.clone()),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_no_text_is_kept_out_of_a_terminal() {
+        for &format in ShowFormat::value_variants() {
+            let is_text = !matches!(format, ShowFormat::Arrow | ShowFormat::Parquet);
+
+            assert_eq!(refuse_bytes_in_a_terminal(format, true).is_ok(), is_text, "{format:?}");
+            assert!(refuse_bytes_in_a_terminal(format, false).is_ok(), "{format:?}");
+        }
+    }
 }

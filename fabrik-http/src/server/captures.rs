@@ -4,6 +4,7 @@
 //! capture, completed after it. Where the server dies in between, a job makes both agree.
 
 mod facts;
+mod risk;
 mod watched;
 
 use std::path::PathBuf;
@@ -20,10 +21,10 @@ use super::connections::Connection;
 use super::error::{ApiError, chain};
 use super::queries::{self, SavedQuery};
 use super::state::AppState;
-use super::time_machine::global;
+use super::time_machine::global::{self, TimeMachineGlobal};
 use watched::{Watched, Watching};
 
-pub(crate) use facts::{Facts, forget, of_snapshot, of_snapshots, purge};
+pub(crate) use facts::{Facts, TABLE as FACTS, forget, of_snapshot, of_snapshots, purge};
 pub(crate) use watched::in_order;
 
 /// What is to be captured, and on whose behalf.
@@ -60,6 +61,10 @@ pub(crate) struct Captured {
     /// The snapshot before it on the same connection.
     pub(crate) previous: Option<Snapshot>,
     pub(crate) is_duplicate: bool,
+    /// Whether there is no snapshot, as the one before tells the same and duplicates of schedules are not kept.
+    pub(crate) is_skipped: bool,
+    /// What is worth telling about it, in sentences.
+    pub(crate) warnings: Vec<String>,
     pub(crate) facts: Facts,
 }
 
@@ -83,32 +88,50 @@ impl From<ApiError> for CaptureError {
 pub(crate) async fn capture(state: &AppState, asked: Capturing<'_>) -> Result<Captured, CaptureError> {
     let started = Instant::now();
     let mut facts = Facts::begin(&asked, Uuid::now_v7(), state.clock().now());
+    let global = global::read(state).await?;
     facts.insert(state).await?;
-    match take(state, &asked, &mut facts).await {
+    match take(state, &asked, &mut facts, &global).await {
         Ok(captured) => {
             facts.execution_time_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+            if captured.is_skipped {
+                forget(state, &[facts.id]).await?;
+            } else {
+                facts.risk_score = risk::of(state, captured.previous.as_ref(), &captured.snapshot).await;
+            }
             facts.completed_at = Some(state.clock().now());
+            let (is_duplicate, is_skipped) = (captured.is_duplicate(), captured.is_skipped);
             let snapshot = captured.snapshot;
-            let entry = Entry::new(
-                Category::TimeMachine,
-                "time_machine_snapshot_captured",
-                format!("Captured {} rows of the query {}", snapshot.row_count, asked.query.name),
-            )
-            .on("snapshot", snapshot.id, &asked.query.name)
-            .with(json!({
-                "saved_query": asked.query.id,
+            let warnings: Vec<String> = global.size_warning(snapshot.size_bytes).into_iter().collect();
+            let (rows, query) = (snapshot.row_count, asked.query);
+            let metadata = json!({
+                "saved_query": query.id,
                 "apic_connection": asked.connection.id,
-                "row_count": snapshot.row_count,
+                "row_count": rows,
                 "version_hash": snapshot.version_hash.to_string(),
                 "retention_policy": snapshot.retention_policy.name(),
                 "execution_type": facts.execution_type,
-            }));
+                "warnings": warnings,
+            });
+            let entry = match captured.previous.as_ref().filter(|_| is_skipped) {
+                None => Entry::new(
+                    Category::TimeMachine,
+                    "time_machine_snapshot_captured",
+                    format!("Captured {rows} rows of the query {}", query.name),
+                )
+                .on("snapshot", snapshot.id, &query.name),
+                Some(previous) => Entry::new(
+                    Category::TimeMachine,
+                    "time_machine_snapshot_skipped",
+                    format!("Found the query {} as it was captured before", query.name),
+                )
+                .on("snapshot", previous.id, &query.name),
+            };
             let mut transaction = state.db().begin().await.map_err(ApiError::from)?;
+            // Of what was skipped there is nothing to complete.
             facts.complete(&mut transaction).await.map_err(ApiError::from)?;
-            entry.append(&mut transaction, state, &asked.actor).await.map_err(ApiError::from)?;
+            entry.with(metadata).append(&mut transaction, state, &asked.actor).await.map_err(ApiError::from)?;
             transaction.commit().await.map_err(ApiError::from)?;
-            let is_duplicate = captured.previous.as_ref().is_some_and(|previous| previous.root == snapshot.root);
-            Ok(Captured { snapshot, previous: captured.previous, is_duplicate, facts })
+            Ok(Captured { snapshot, previous: captured.previous, is_duplicate, is_skipped, warnings, facts })
         }
         Err(error) => {
             let error = CaptureError::from(error);
@@ -130,12 +153,18 @@ pub(crate) async fn capture(state: &AppState, asked: Capturing<'_>) -> Result<Ca
 }
 
 /// Reads the rows and stores them.
-async fn take(state: &AppState, asked: &Capturing<'_>, facts: &mut Facts) -> Result<fabrik_core::Captured, ApiError> {
-    let limit_mb = global::read(state).await?.max_snapshot_size_mb;
+async fn take(
+    state: &AppState,
+    asked: &Capturing<'_>,
+    facts: &mut Facts,
+    global: &TimeMachineGlobal,
+) -> Result<fabrik_core::Captured, ApiError> {
+    let limit_mb = global.max_snapshot_size_mb;
     let source = queries::source(state, asked.query, asked.connection, asked.variables)?;
     let watching = Arc::new(Watching::new(u64::try_from(limit_mb).unwrap_or(0) << 20));
     let mut source = Watched::new(source, Arc::clone(&watching));
-    let options = options(asked, facts);
+    let keeps_duplicates = global.store_duplicates || asked.execution == Execution::Manual;
+    let options = options(asked, facts).with_duplicate_skipped(!keeps_duplicates);
     let taken =
         state.engine(move |store| async move { Ok(fabrik_core::capture(&*store, &mut source, &options).await?) }).await;
     if let Some(size_bytes) = watching.excess() {

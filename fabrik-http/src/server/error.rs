@@ -61,6 +61,10 @@ pub(crate) enum ApiError {
     Refused(Cow<'static, str>),
     /// There is no such thing, or the caller may not know.
     NotFound,
+    /// It stands in the way of what is there.
+    Conflict(Cow<'static, str>),
+    /// It was there, and is no more.
+    Gone(Cow<'static, str>),
     /// There is no such page of a list.
     InvalidPage,
     /// The path is there, the verb is not.
@@ -104,6 +108,8 @@ impl ApiError {
             Self::NotLoggedIn | Self::LoginRefused(_) | Self::BadToken(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::NotFound | Self::InvalidPage => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Gone(_) => StatusCode::GONE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -117,7 +123,9 @@ impl ApiError {
     fn body(&self) -> Value {
         match self {
             Self::Invalid(FieldErrors(errors)) => json!(errors),
-            Self::BadRequest(detail) | Self::Refused(detail) => json!({ "detail": detail }),
+            Self::BadRequest(detail) | Self::Refused(detail) | Self::Conflict(detail) | Self::Gone(detail) => {
+                json!({ "detail": detail })
+            }
             Self::NotLoggedIn => json!({ "detail": "Authentication credentials were not provided." }),
             Self::LoginRefused(detail) => json!({ "detail": detail }),
             Self::BadToken(detail) => json!({ "detail": detail, "code": "token_not_valid" }),

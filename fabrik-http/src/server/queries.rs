@@ -5,6 +5,7 @@
 
 mod execution;
 mod question;
+mod results;
 mod versions;
 
 use fabrik_apic::graph::{CompileOptions, GraphError, Plan, PlanSource, Question, Variables, Version, compile};
@@ -21,8 +22,9 @@ use super::db::{Database, DbError, Transaction};
 use super::error::ApiError;
 use super::state::AppState;
 
-pub(crate) use execution::{Execution, Outcome, Sink, purge, read, refuse, sentence};
+pub(crate) use execution::{Execution, Outcome, Sink, TABLE as RUNS, purge, read, refuse, sentence};
 pub(crate) use question::{show, take_question};
+pub(crate) use results::{Keeping, KeptLines, KeptRows, kept};
 pub(crate) use versions::{history, keep_version};
 
 /// The table of saved queries.

@@ -298,17 +298,27 @@ async fn remove<R: Resource>(
     caller: Caller,
     id: RecordId<R>,
 ) -> Result<NoContent, ApiError> {
+    delete::<R>(&state, &caller, id.key, Values::default()).await
+}
+
+/// Deletes a record. `values` are for [`Resource::before_delete`], where a route takes more than the key.
+pub(crate) async fn delete<R: Resource>(
+    state: &AppState,
+    caller: &Caller,
+    key: Key,
+    values: Values,
+) -> Result<NoContent, ApiError> {
     let mut transaction = state.db().begin().await?;
-    find::<R>(&mut transaction, &caller, id.key).await?;
-    let mut write = Write { state: &state, caller: &caller, transaction: &mut transaction, values: Values::default() };
-    R::before_delete(&mut write, id.key).await?;
+    find::<R>(&mut transaction, caller, key).await?;
+    let mut write = Write { state, caller, transaction: &mut transaction, values };
+    R::before_delete(&mut write, key).await?;
     if let Some(audited) = R::AUDIT {
-        let record = stored::<R>(write.transaction, id.key).await?;
+        let record = stored::<R>(write.transaction, key).await?;
         let metadata = json!({ "values": record });
-        audited.append::<R>(audited.deleted, &mut write, id.key, &record, metadata).await?;
+        audited.append::<R>(audited.deleted, &mut write, key, &record, metadata).await?;
     }
     let gone =
-        Query::delete().from_table(Alias::new(R::model().table)).and_where(R::model().id_column().eq(id.key)).take();
+        Query::delete().from_table(Alias::new(R::model().table)).and_where(R::model().id_column().eq(key)).take();
     transaction.run(&gone).await?;
     transaction.commit().await?;
     state.callers().forget_all();

@@ -94,6 +94,10 @@ pub struct Settings {
     pub apic_allow_writes: bool,
     /// How long an answer of a controller may be that is handed through.
     pub apic_answer_bytes: usize,
+    /// How many bytes of rows of runs in the background are kept for each user; 0 for none.
+    pub kept_rows_bytes: u64,
+    /// How long such rows are kept.
+    pub kept_rows_life: TimeDelta,
     /// The time zone of the server's clock on the wall.
     pub time_zone: Tz,
     /// What says how much a change matters.
@@ -190,6 +194,8 @@ impl Settings {
             apic_answer_bytes: layers
                 .parse::<std::num::NonZeroUsize>("apic.max_answer_bytes", "a number of bytes above 0")?
                 .get(),
+            kept_rows_bytes: layers.parse("queries.kept_rows_bytes", "a number of bytes, 0 for none")?,
+            kept_rows_life: TimeDelta::minutes(layers.parse::<u32>("queries.kept_rows_minutes", "minutes")?.into()),
             time_zone: layers.parse("time_zone", "an IANA name such as Europe/Berlin or UTC")?,
             severity: rules::severity(layers)?,
             noise: rules::noise(layers)?,

@@ -9,10 +9,12 @@ pub(crate) mod global;
 mod key_indexes;
 mod preferences;
 mod reference;
+mod risks;
 mod shown;
 
 pub(crate) use access::{Permitted, visible_by_series};
 pub(crate) use key_indexes::KeyIndexes;
 pub(crate) use preferences::{KeyStrategy, Retention, TimeMachineSettings, TimeMachineSettingsPatch};
 pub(crate) use reference::{Found, Reference, find, history_filter};
+pub(crate) use risks::worst_by_day;
 pub(crate) use shown::SnapshotShown;

@@ -8,6 +8,8 @@ mod api_keys;
 mod apic;
 mod audit;
 mod browser;
+mod contract;
+mod dashboard;
 #[allow(dead_code, reason = "not every test needs Python")]
 #[path = "../../../fabrik-apic/tests/clients/environment.rs"]
 mod environment;

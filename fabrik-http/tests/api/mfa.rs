@@ -269,3 +269,38 @@ async fn a_second_step_without_its_fields_says_which_is_missing() {
         assert_eq!((reply.status, reply.body), (400, json!({ field: ["This field is required."] })));
     }
 }
+
+#[tokio::test]
+async fn a_login_begins_on_one_server_and_ends_on_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("state.db").display());
+    let one = Server::with(&[("database", &file)]).await;
+    let other = one.another().await;
+    let mara = enrol(&one, "mara").await;
+
+    let token = first_step(&one, "mara").await;
+    let wrong = second_step(&other, json!({ "mfa_token": token, "code": mara.wrong(&one) })).await;
+    assert_eq!(wrong.status, 401);
+    let ended = second_step(&other, json!({ "mfa_token": token, "code": mara.code(&one, 0) })).await;
+
+    assert_eq!(ended.status, 200, "{}", ended.text);
+    let again = second_step(&one, json!({ "mfa_token": token, "code": mara.code(&one, 1) })).await;
+    assert_eq!(again.status, 401, "what was used there is used here");
+    let access = ended.body["access"].as_str().unwrap();
+    for server in [&one, &other] {
+        let profile = server.get("/api/auth/profile/").token(access).send().await;
+        assert_eq!((profile.status, &profile.body["username"]), (200, &json!("mara")));
+    }
+    // Five wrong codes lock wherever they were tried.
+    for server in [&one, &other, &one, &other, &one] {
+        let token = first_step(server, "mara").await;
+        let refused = second_step(server, json!({ "mfa_token": token, "code": mara.wrong(&one) })).await;
+        assert_eq!(refused.status, 401, "{}", refused.text);
+    }
+    assert_eq!(other.try_login("mara", PASSWORD).await.status, 429);
+    let refreshed =
+        other.post("/api/auth/token/refresh/").json(&json!({ "refresh": ended.body["refresh"] })).send().await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text);
+    let spent = one.post("/api/auth/token/refresh/").json(&json!({ "refresh": ended.body["refresh"] })).send().await;
+    assert_eq!(spent.status, 401, "{}", spent.text);
+}

@@ -199,6 +199,29 @@ async fn a_login_is_good_once_in_its_browser_and_for_ten_minutes() {
 }
 
 #[tokio::test]
+async fn a_login_by_a_provider_begins_on_one_server_and_ends_on_others() {
+    let fake = Fake::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("state.db").display());
+    let settings = [&fake.settings()[..], &[("database", &*file)]].concat();
+    let one = Server::with(&settings).await;
+    let (other, third) = (one.another().await, one.another().await);
+    let begun = begin(&one, "/api/auth/oidc/corp/login/").await;
+    fake.expect(&begun.parameter("nonce"), Lie::None(claims("1", "mara")));
+    let query = format!("code=abc&state={}", begun.parameter("state"));
+
+    let code = come_back(&other, "corp", &query, &begun.cookie).await.remove(0);
+    let reply = trade(&third, &code.1, &begun.cookie).await;
+
+    assert_eq!((code.0.as_str(), reply.status), ("code", 200), "{}", reply.text);
+    assert_eq!(reply.body["user"]["username"], "mara");
+    assert_eq!(trade(&one, &code.1, &begun.cookie).await.status, 401, "what was used there is used here");
+    assert_eq!(come_back(&one, "corp", &query, &begun.cookie).await[0].1, "expired");
+    let access = reply.body["access"].as_str().unwrap();
+    assert_eq!(one.get("/api/auth/profile/").token(access).send().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_code_is_good_once_in_its_browser_and_for_a_minute() {
     let fake = Fake::start().await;
     let server = Server::with(&fake.settings()).await;

@@ -7,7 +7,7 @@ use fabrik_core::store::conformance::postgres::server;
 #[test]
 fn every_test_passes_on_postgresql() {
     // Whoever set it runs on PostgreSQL now, be it this test.
-    if std::env::var_os("FABRIK_TEST_POSTGRES").is_some() {
+    if std::env::var_os("FABRIK_TEST_POSTGRES").is_some() || std::env::var_os("FABRIK_TEST_POSTGRES_STORE").is_some() {
         return;
     }
     // The library that connects wants a host, whatever the parameter says.
@@ -16,9 +16,24 @@ fn every_test_passes_on_postgresql() {
     // The command and its limits are tested by themselves and do not know this database.
     let skipped = ["--skip", "postgres::", "--skip", "process::", "--skip", "limits::", "--skip", "migrations::"];
 
+    run(&skipped, "FABRIK_TEST_POSTGRES", address);
+}
+
+#[test]
+fn snapshots_are_kept_in_postgresql_as_they_are_elsewhere() {
+    if std::env::var_os("FABRIK_TEST_POSTGRES").is_some() || std::env::var_os("FABRIK_TEST_POSTGRES_STORE").is_some() {
+        return;
+    }
+    // The command that is killed has a store of its own.
+    let chosen = ["time_machine::", "schedules::", "dashboard::", "--skip", "killed::"];
+    run(&chosen, "FABRIK_TEST_POSTGRES_STORE", "1");
+}
+
+/// Runs tests of this program with a variable of the environment.
+fn run(arguments: &[&str], name: &str, value: &str) {
     let run = Command::new(std::env::current_exe().unwrap())
-        .args(skipped)
-        .env("FABRIK_TEST_POSTGRES", address)
+        .args(arguments)
+        .env(name, value)
         .stdin(Stdio::null())
         .output()
         .unwrap();

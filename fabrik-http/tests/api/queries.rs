@@ -1,6 +1,8 @@
 //! Saved queries, against a simulated controller.
 
+mod documented;
 mod exchange;
+mod kept;
 mod listing;
 mod running;
 

@@ -1,5 +1,7 @@
 //! Scheduled tasks and the dashboard, against a simulated controller.
 
+mod documented;
+mod killed;
 mod listing;
 
 use std::time::Duration;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request};
 use chrono::{DateTime, TimeZone, Utc};
-use fabrik_core::store::{MemoryStore, Store};
+use fabrik_core::store::{MemoryStore, OpenMode, PostgresStore, Store};
 use fabrik_http::server::settings::{Layers, Origin};
 use fabrik_http::server::{AppState, Clock, Settings, create_user, router};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -18,6 +19,7 @@ pub(crate) const PASSWORD: &str = "Correct horse, battery";
 pub(crate) struct Server {
     pub(crate) state: AppState,
     pub(crate) clock: Clock,
+    layers: Layers,
     router: Router,
 }
 
@@ -26,6 +28,8 @@ pub(crate) struct Server {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+    /// They as text; what is no UTF-8 is replaced.
     pub(crate) text: String,
     /// The body where it is JSON, else null.
     pub(crate) body: Value,
@@ -52,18 +56,7 @@ impl Server {
 
     /// Starts a server with settings; rates that are not named are off.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
-        let mut layers = Layers::defaults();
-        let set = |layers: &mut Layers, key: &str, value: &str| layers.set(key, value, Origin::Default).unwrap();
-        for shown in layers.shown() {
-            if shown.key.starts_with("rate_limit.") {
-                set(&mut layers, &shown.key, "off");
-            }
-        }
-        set(&mut layers, "database", "memory:");
-        for (key, value) in settings {
-            set(&mut layers, key, value);
-        }
-        Self::of(&layers).await
+        Self::of(&without_rates(settings)).await
     }
 
     /// Starts a server with the settings of a plain start, but for where its state is.
@@ -75,18 +68,16 @@ impl Server {
 
     /// Starts a server without rate limits whose snapshots are in this store.
     pub(crate) async fn on(store: Arc<dyn Store>) -> Self {
-        let mut layers = Layers::defaults();
-        for shown in layers.shown() {
-            if shown.key.starts_with("rate_limit.") {
-                layers.set(&shown.key, "off", Origin::Default).unwrap();
-            }
-        }
-        layers.set("database", "memory:", Origin::Default).unwrap();
-        Self::of_layers(&layers, store).await
+        Self::on_with(store, &[]).await
+    }
+
+    /// Starts a server with settings, whose snapshots are in this store.
+    pub(crate) async fn on_with(store: Arc<dyn Store>, settings: &[(&str, &str)]) -> Self {
+        Self::of_layers(&without_rates(settings), store).await
     }
 
     async fn of(layers: &Layers) -> Self {
-        Self::of_layers(layers, Arc::new(MemoryStore::default())).await
+        Self::of_layers(layers, new_store().await).await
     }
 
     async fn of_layers(layers: &Layers, store: Arc<dyn Store>) -> Self {
@@ -94,11 +85,19 @@ impl Server {
         if let Ok(address) = std::env::var("FABRIK_TEST_POSTGRES") {
             layers.set("database", &new_database(&address).await, Origin::Default).unwrap();
         }
-        let clock = Clock::manual(noon());
+        Self::open(layers, store, Clock::manual(noon())).await
+    }
+
+    async fn open(layers: Layers, store: Arc<dyn Store>, clock: Clock) -> Self {
         let settings = Settings::from_layers(&layers).unwrap();
         let state = AppState::open(settings, store, clock.clone()).await.unwrap();
         let router = router(&state);
-        Self { state, clock, router }
+        Self { state, clock, layers, router }
+    }
+
+    /// Starts another server on the same database, which must not be in memory.
+    pub(crate) async fn another(&self) -> Self {
+        Self::open(self.layers.clone(), Arc::new(MemoryStore::default()), self.clock.clone()).await
     }
 
     /// Adds a user.
@@ -157,6 +156,21 @@ impl Call<'_> {
         self
     }
 
+    /// Returns the body of the answer, or as an error what came of one that broke off.
+    pub(crate) async fn broken(self) -> Result<Vec<u8>, Vec<u8>> {
+        let request = self.request.body(self.body).unwrap();
+        let response = self.server.router.clone().oneshot(request).await.unwrap();
+        let mut pieces = response.into_body().into_data_stream();
+        let mut came = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(piece) => came.extend_from_slice(&piece),
+                Err(_) => return Err(came),
+            }
+        }
+        Ok(came)
+    }
+
     pub(crate) async fn send(self) -> Reply {
         let request = self.request.body(self.body).unwrap();
         let response = self.server.router.clone().oneshot(request).await.unwrap();
@@ -164,8 +178,33 @@ impl Call<'_> {
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Reply { status: parts.status.as_u16(), headers: parts.headers, text, body }
+        Reply { status: parts.status.as_u16(), headers: parts.headers, bytes, text, body }
     }
+}
+
+/// Returns settings with all rates off that are not named, and a database in memory.
+fn without_rates(settings: &[(&str, &str)]) -> Layers {
+    let mut layers = Layers::defaults();
+    let set = |layers: &mut Layers, key: &str, value: &str| layers.set(key, value, Origin::Default).unwrap();
+    for shown in layers.shown() {
+        if shown.key.starts_with("rate_limit.") {
+            set(&mut layers, &shown.key, "off");
+        }
+    }
+    set(&mut layers, "database", "memory:");
+    for (key, value) in settings {
+        set(&mut layers, key, value);
+    }
+    layers
+}
+
+/// Returns an empty store of snapshots: in memory, unless all tests are to use PostgreSQL.
+async fn new_store() -> Arc<dyn Store> {
+    if std::env::var_os("FABRIK_TEST_POSTGRES_STORE").is_none() {
+        return Arc::new(MemoryStore::default());
+    }
+    let address = fabrik_core::store::conformance::postgres::server().new_address();
+    Arc::new(PostgresStore::open(&address, OpenMode::Create).await.unwrap())
 }
 
 /// Makes a database of its own on the server at `address`, like `postgres://postgres@127.0.0.1:5433`, which may end in

@@ -2,9 +2,15 @@
 
 mod access;
 mod agreement;
+mod choices;
 mod cleanup;
+mod columns;
+mod documented;
+mod global;
+mod gone;
 mod killed;
 mod reading;
+mod risk;
 
 use std::time::Duration;
 
@@ -77,6 +83,12 @@ impl Lab {
         let mut all = json!({ "dn": dn });
         all.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
         self.simulator.post(None, &json!({ "fvBD": { "attributes": all } }).to_string()).unwrap();
+    }
+
+    /// Returns the DN of some bridge domain, as the controller knows it.
+    fn some_dn_of_controller(&self) -> String {
+        let answer: Value = serde_json::from_slice(&self.simulator.answer("/api/class/fvBD.json").unwrap()).unwrap();
+        answer["imdata"][0]["fvBD"]["attributes"]["dn"].as_str().unwrap().to_owned()
     }
 
     /// Returns the DN of some bridge domain.
@@ -253,7 +265,11 @@ async fn settings_are_the_callers_and_global_ones_the_administrators() {
     let global = format!("{API}settings/global/");
     assert_eq!(lab.server.get(&global).token(&mara).send().await.status, 403);
     let shown = lab.server.get(&global).token(&lab.root).send().await.body;
-    assert_eq!(shown, json!({ "max_snapshot_size_mb": 0, "auto_cleanup_enabled": true, "keep_newest": false }));
+    let expected = json!({
+        "max_snapshot_size_mb": 0, "warn_large_snapshots": true, "large_snapshot_mb": 100, "store_duplicates": true,
+        "retention_count": 0, "auto_cleanup_enabled": true, "keep_newest": false,
+    });
+    assert_eq!(shown, expected);
     // What the caller usually wants holds where the request does not say it.
     let patch = lab.server.call("PATCH", &path).token(&lab.root).json(&change).send().await;
     assert_eq!(patch.status, 200);

@@ -70,3 +70,18 @@ fn one_query_can_be_cleaned_alone() {
     assert_eq!(outcome["will_delete"]["30d"], 1);
     assert_eq!(count(&folder), 3);
 }
+
+#[test]
+fn of_too_many_the_newest_stay() {
+    let folder = folder();
+    let early = "2026-01-04T00:00:00Z";
+
+    let plan = folder.json(&["cleanup", "--now", early, "--max-per-series", "2"]);
+    let outcome = folder.json(&["cleanup", "--now", early, "--max-per-series", "2", "--execute"]);
+
+    assert_eq!((&plan["will_delete"]["30d"], &plan["over_count"]), (&json!(1), &json!(1)));
+    assert_eq!((&plan["doomed"][0]["doomed_by"], &outcome["over_count"]), (&json!("count"), &json!(1)));
+    assert_eq!(plan["doomed"][0]["captured_at"], "2026-01-01T08:00:00+00:00");
+    assert_eq!(count(&folder), 2);
+    assert_ne!(folder.run(&["cleanup", "--max-per-series", "0"]).code, 0);
+}

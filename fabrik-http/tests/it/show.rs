@@ -1,8 +1,14 @@
 //! `fabrik show`.
 
+use std::fs::File;
+
+use arrow_array::cast::AsArray;
+use arrow_ipc::reader::StreamReader;
+use bytes::{Buf, Bytes};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use serde_json::{Value, json};
 
-use crate::folder::Folder;
+use crate::folder::{Folder, Run};
 
 const ROWS: &str = r#"[{"dn":"b","n":1.0,"t":"say \"x, y\""},{"dn":"a","z":null,"l":[1,{"k":"v"}]}]"#;
 
@@ -38,6 +44,28 @@ fn csv_has_the_columns_of_all_rows() {
     let text = folder.run(&["show", "q@latest", "--format", "csv"]).done().stdout;
 
     assert_eq!(text, "dn,l,n,t,z\na,\"[1,{\"\"k\"\":\"\"v\"\"}]\",,,\nb,,1.0,\"say \"\"x, y\"\"\",\n");
+}
+
+#[test]
+fn arrow_and_parquet_have_a_column_for_each_attribute() {
+    let folder = Folder::with_captures(&[ROWS]);
+    let read = |format: &str| {
+        let file = File::create(folder.path(format)).unwrap();
+        let child = folder.command(&["show", "q@latest", "--format", format]).stdout(file).spawn().unwrap();
+        Run::of(child).done();
+        Bytes::from(std::fs::read(folder.path(format)).unwrap())
+    };
+
+    let arrow = StreamReader::try_new(read("arrow").reader(), None).unwrap();
+    let parquet = ParquetRecordBatchReader::try_new(read("parquet"), 100).unwrap();
+
+    for batch in [arrow.map(Result::unwrap).collect::<Vec<_>>(), parquet.map(Result::unwrap).collect()].concat() {
+        let schema = batch.schema();
+        let columns: Vec<_> =
+            schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+        assert_eq!(columns, ["dn Utf8", "l Utf8", "n Float64", "t Utf8", "z Utf8"]);
+        assert_eq!(batch.column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["a", "b"]);
+    }
 }
 
 #[test]

@@ -198,7 +198,8 @@ pub async fn queries_are_listed_by_name_with_their_history(store: &dyn Store) {
         snapshot
     };
     put_records(store, "zones", Some("west"), |series| {
-        vec![record(series, 1, at(0)), with(record(series, 2, at(1)), 3)]
+        let annotated = Snapshot { annotation: Some("before the move".into()), ..record(series, 1, at(0)) };
+        vec![annotated, with(record(series, 2, at(1)), 3)]
     })
     .await;
     put_records(store, "zones", Some("east"), |series| vec![with(record(series, 3, at(7)), 0)]).await;
@@ -212,6 +213,7 @@ pub async fn queries_are_listed_by_name_with_their_history(store: &dyn Store) {
     let zones = &queries[2];
     assert_eq!(zones.connections.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["east", "west"]);
     assert_eq!((zones.snapshot_count, zones.latest_snapshot_at, zones.last_change_at), (3, Some(at(7)), Some(at(1))));
+    assert_eq!(queries.iter().map(|history| history.annotated_count).collect::<Vec<_>>(), [0, 0, 1]);
     let single = &queries[0];
     assert_eq!((single.snapshot_count, single.latest_snapshot_at, single.last_change_at), (1, Some(at(4)), None));
     let empty = &queries[1];

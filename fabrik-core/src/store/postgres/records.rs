@@ -35,7 +35,8 @@ pub(super) async fn queries(store: &PostgresStore, connection: &mut PgConnection
                 ARRAY(SELECT c.id FROM connection c WHERE c.id IN (SELECT connection FROM snapshot WHERE query = q.id)
                       ORDER BY c.name),
                 ARRAY(SELECT c.name FROM connection c WHERE c.id IN (SELECT connection FROM snapshot WHERE query = q.id)
-                      ORDER BY c.name)
+                      ORDER BY c.name),
+                count(s.annotation)
          FROM query q LEFT JOIN snapshot s ON s.query = q.id GROUP BY q.id ORDER BY q.name",
     )
     .fetch_all(connection)
@@ -52,6 +53,7 @@ pub(super) async fn queries(store: &PostgresStore, connection: &mut PgConnection
             snapshot_count: row.try_get::<i64, _>(2)?.unsigned_abs(),
             latest_snapshot_at: time(3)?,
             last_change_at: time(4)?,
+            annotated_count: row.try_get::<i64, _>(7)?.unsigned_abs(),
         })
     };
     rows.into_iter().map(history).collect::<sqlx::Result<_>>().map_err(failed())

@@ -38,7 +38,8 @@ pub(super) fn queries(store: &SqliteStore, sqlite: &Sqlite) -> Result<Vec<QueryH
     let mut histories = sqlite
         .prepare_cached(
             "SELECT q.id, q.name, count(s.id), max(s.captured_at),
-                    max(CASE WHEN s.added + s.removed + s.changed > 0 THEN s.captured_at END)
+                    max(CASE WHEN s.added + s.removed + s.changed > 0 THEN s.captured_at END),
+                    count(s.annotation)
              FROM query q LEFT JOIN snapshot s ON s.query = q.id GROUP BY q.id ORDER BY q.name",
         )
         .map_err(failed())?;
@@ -50,6 +51,7 @@ pub(super) fn queries(store: &SqliteStore, sqlite: &Sqlite) -> Result<Vec<QueryH
             snapshot_count: row.get(2)?,
             latest_snapshot_at: row.get::<_, Option<i64>>(3)?.and_then(DateTime::from_timestamp_micros),
             last_change_at: row.get::<_, Option<i64>>(4)?.and_then(DateTime::from_timestamp_micros),
+            annotated_count: row.get(5)?,
         })
     };
     histories.query_map([], read).and_then(Iterator::collect).map_err(failed())

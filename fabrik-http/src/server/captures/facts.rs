@@ -12,7 +12,8 @@ use crate::server::db::{DbError, Transaction};
 use crate::server::error::ApiError;
 use crate::server::state::AppState;
 
-const TABLE: &str = "time_machine_capture";
+/// The table of what is known of captures beside the store.
+pub(crate) const TABLE: &str = "time_machine_capture";
 /// How long a capture may take before it counts as one of a server that died.
 const LONGEST: TimeDelta = TimeDelta::hours(2);
 /// How many rows one statement names.
@@ -36,11 +37,13 @@ pub(crate) struct Facts {
     pub(crate) scheduled_execution_id: Option<Uuid>,
     /// The columns of its rows, as a list.
     pub(crate) columns: Option<Value>,
+    /// How much the changes since the capture before matter, from 0 to 100, where that was judged.
+    pub(crate) risk_score: Option<i64>,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) completed_at: Option<DateTime<Utc>>,
 }
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "id",
     "series",
     "saved_query_id",
@@ -55,6 +58,7 @@ const COLUMNS: [&str; 16] = [
     "scheduled_task_id",
     "scheduled_execution_id",
     "columns",
+    "risk_score",
     "started_at",
     "completed_at",
 ];
@@ -80,6 +84,7 @@ impl Facts {
             scheduled_task_id: task,
             scheduled_execution_id: execution,
             columns: None,
+            risk_score: None,
             started_at: now,
             completed_at: None,
         }
@@ -88,7 +93,7 @@ impl Facts {
     pub(super) async fn insert(&self, state: &AppState) -> Result<(), ApiError> {
         let insert = Query::insert()
             .into_table(Alias::new(TABLE))
-            .columns(COLUMNS.map(Alias::new))
+            .columns(COLUMNS.into_iter().chain(["captured_minute"]).map(Alias::new))
             .values_panic([
                 self.id.into(),
                 self.series.clone().into(),
@@ -104,8 +109,10 @@ impl Facts {
                 self.scheduled_task_id.into(),
                 self.scheduled_execution_id.into(),
                 self.columns.clone().into(),
+                self.risk_score.into(),
                 self.started_at.into(),
                 self.completed_at.into(),
+                self.started_at.timestamp().div_euclid(60).into(),
             ])
             .take();
         state.db().run(&insert).await?;
@@ -117,6 +124,7 @@ impl Facts {
             .table(Alias::new(TABLE))
             .value(Alias::new("execution_time_ms"), self.execution_time_ms)
             .value(Alias::new("columns"), self.columns.clone())
+            .value(Alias::new("risk_score"), self.risk_score)
             .value(Alias::new("completed_at"), self.completed_at)
             .and_where(Expr::col(Alias::new("id")).eq(self.id))
             .take();
@@ -243,6 +251,7 @@ mod tests {
             scheduled_task_id: None,
             scheduled_execution_id: None,
             columns: None,
+            risk_score: None,
             started_at,
             completed_at,
         }

@@ -15,7 +15,8 @@ use crate::server::connections::Connection;
 use crate::server::error::{ApiError, chain};
 use crate::server::state::AppState;
 
-const TABLE: &str = "query_execution";
+/// The table of what was run.
+pub(crate) const TABLE: &str = "query_execution";
 /// How long the log of a run is kept.
 const MEMORY: TimeDelta = TimeDelta::days(90);
 /// What still seems to run after this time was lost with its server.
@@ -270,5 +271,5 @@ pub(crate) async fn purge(state: &AppState) -> Result<(), ApiError> {
         .and_where(Expr::col(Alias::new("executed_at")).lt(now - LONGEST))
         .take();
     state.db().run(&lost).await?;
-    Ok(())
+    Ok(super::results::purge(state).await?)
 }

@@ -40,7 +40,10 @@ pub(super) async fn run(state: &AppState, job: &Job, owner: &Caller) -> Result<D
     } else {
         execute(state, owner, &query, &connection, variables).await.map_err(|error| failure(&error))
     };
-    done.map(|done| Done { connection: Some(place), ..done })
+    match done {
+        Ok(done) => Ok(Done { connection: Some(place), ..done }),
+        Err(failure) => Err(Failure { connection: Some(place), ..failure }),
+    }
 }
 
 fn found<T>(result: Result<T, ApiError>, kind: &'static str, what: &str, id: i64) -> Result<T, Failure> {
@@ -91,18 +94,25 @@ async fn capture(
     let snapshot = captured.snapshot;
     let mut result = json!({
         "row_count": snapshot.row_count,
-        "snapshot_id": snapshot.id.to_string(),
         "version_hash": snapshot.version_hash.to_string(),
         "is_duplicate": captured.is_duplicate,
         "has_changes": snapshot.has_changes(),
+        "warnings": captured.warnings,
     });
+    if captured.is_skipped {
+        result["skipped"] = true.into();
+        result["reason"] = "duplicate".into();
+        result["previous_snapshot_id"] = captured.previous.as_ref().map(|previous| previous.id.to_string()).into();
+    } else {
+        result["snapshot_id"] = snapshot.id.to_string().into();
+    }
     let warning = incomplete(&snapshot.verdict);
     if let Some(warning) = &warning {
         result["warning"] = warning.as_str().into();
     }
     let mut done = Done {
         rows: i64::try_from(snapshot.row_count).ok(),
-        snapshot: Some(*snapshot.id.as_uuid()),
+        snapshot: (!captured.is_skipped).then_some(*snapshot.id.as_uuid()),
         result,
         ..Done::default()
     };

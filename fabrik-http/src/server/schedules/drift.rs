@@ -145,3 +145,60 @@ fn short(text: &str) -> String {
         None => plain,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use fabrik_core::store::MemoryStore;
+    use fabrik_core::{CaptureOptions, RowBatch, RowBatchBuilder, SnapshotId, Source, Verdict};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::server::settings::{Layers, Origin};
+    use crate::server::{Clock, Settings};
+
+    #[derive(Debug)]
+    struct Rows(Option<RowBatch>);
+
+    #[async_trait]
+    impl Source for Rows {
+        async fn next_batch(&mut self) -> fabrik_core::Result<Option<RowBatch>> {
+            Ok(self.0.take())
+        }
+
+        fn verdict(&self) -> Verdict {
+            Verdict::Complete
+        }
+    }
+
+    async fn captured(store: &dyn Store, row: &serde_json::Value) -> Snapshot {
+        let mut rows = RowBatchBuilder::default();
+        rows.push_json(&row.to_string()).unwrap();
+        let options = CaptureOptions::new(SnapshotId::new(Uuid::now_v7()), "tenants", Clock::system().now());
+        fabrik_core::capture(store, &mut Rows(Some(rows.take())), &options).await.unwrap().snapshot
+    }
+
+    #[tokio::test]
+    async fn what_changes_by_itself_is_not_told() {
+        let mut layers = Layers::defaults();
+        layers.set("database", "memory:", Origin::Default).unwrap();
+        let store = Arc::new(MemoryStore::default());
+        let settings = Settings::from_layers(&layers).unwrap();
+        let state = AppState::open(settings, Arc::clone(&store) as _, Clock::system()).await.unwrap();
+        let row = |changed: &str, name: &str| {
+            let class = "fvTenant";
+            json!({ "dn": "uni/tn-a", "className": class, "modTs": changed, "nameAlias": name })
+        };
+        let first = captured(&*store, &row("2026-03-02T12:00:00.000+00:00", "a")).await;
+        let later = captured(&*store, &row("2026-03-02T13:00:00.000+00:00", "a")).await;
+        let renamed = captured(&*store, &row("2026-03-02T14:00:00.000+00:00", "b")).await;
+        assert!(later.has_changes(), "it is captured all the same");
+
+        let quiet = notice(&state, "Tenants", "Lab", first, later.clone()).await.unwrap();
+        let told = notice(&state, "Tenants", "Lab", later, renamed).await.unwrap().unwrap();
+
+        assert!(quiet.is_none(), "{quiet:?}");
+        assert!(told.message.contains("1 change on Lab: 0 added, 0 removed, 1 changed"), "{}", told.message);
+        assert!(!told.message.contains("modTs"), "{}", told.message);
+    }
+}

@@ -64,17 +64,19 @@ pub(crate) struct Failure {
     pub(crate) causes: String,
     /// Whether trying again may help.
     pub(crate) may_pass: bool,
+    /// Where it was tried, as far as that was known.
+    pub(crate) connection: Option<(i64, String)>,
 }
 
 impl Failure {
     /// Says that it failed and would again.
     pub(crate) fn lasting(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: String::new(), may_pass: false }
+        Self { kind, message: message.into(), causes: String::new(), may_pass: false, connection: None }
     }
 
     /// Says that it failed and may go well another time.
     pub(crate) fn passing(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: String::new(), may_pass: true }
+        Self { kind, message: message.into(), causes: String::new(), may_pass: true, connection: None }
     }
 }
 

@@ -72,11 +72,6 @@ async fn settle(
                 .value(Alias::new("result"), done.result.clone())
                 .value(Alias::new("result_count"), done.rows)
                 .value(Alias::new("snapshot_id"), done.snapshot);
-            if let Some((id, name)) = &done.connection {
-                write
-                    .value(Alias::new("apic_connection_id"), *id)
-                    .value(Alias::new("apic_connection_name"), name.as_str());
-            }
             drift.clone_from(&done.drift);
         }
         Err(failure) => {
@@ -86,6 +81,9 @@ async fn settle(
                 .value(Alias::new("error_message"), cut(&failure.message))
                 .value(Alias::new("error_traceback"), cut(&failure.causes));
         }
+    }
+    if let Some((id, name)) = result.as_ref().map_or_else(|failure| &failure.connection, |done| &done.connection) {
+        write.value(Alias::new("apic_connection_id"), *id).value(Alias::new("apic_connection_name"), name.as_str());
     }
     if transaction.run(&write.take()).await? == 0 {
         return Ok(false);
@@ -177,6 +175,12 @@ impl Counted {
         self.result.as_ref()?.get("warning")?.as_str()
     }
 
+    /// What else is worth telling, each sentence behind a space.
+    fn notes(&self) -> String {
+        let notes = self.result.as_ref().and_then(|result| result.get("warnings")?.as_array());
+        notes.into_iter().flatten().filter_map(Value::as_str).map(|note| format!(" {note}")).collect()
+    }
+
     fn place(&self) -> String {
         match (self.apic_connection_name.as_str(), self.apic_connection_id) {
             ("", Some(id)) => format!("connection {id}"),
@@ -254,8 +258,11 @@ impl Outcome {
             .iter()
             .filter(|one| one.status != "cancelled")
             .map(|one| match (one.status.as_str(), one.result_count, one.warning()) {
-                ("success", Some(rows), None) => format!("{}: {rows} rows", one.place()),
-                ("success", Some(rows), Some(warning)) => format!("{}: {rows} rows. {warning}", one.place()),
+                ("success", Some(rows), None) if one.notes().is_empty() => format!("{}: {rows} rows", one.place()),
+                ("success", Some(rows), None) => format!("{}: {rows} rows.{}", one.place(), one.notes()),
+                ("success", Some(rows), Some(warning)) => {
+                    format!("{}: {rows} rows. {warning}{}", one.place(), one.notes())
+                }
                 ("success", None, _) => "done".to_owned(),
                 _ => format!("{}: {}", one.place(), one.error_message),
             })

@@ -41,7 +41,7 @@ async fn clean_up(state: AppState, is_by_schedule: bool) -> Result<Value, ApiErr
         return Ok(json!({ "is_disabled": true }));
     }
     let trigger = if is_by_schedule { "daily" } else { "task" };
-    let (_, outcome) = cleanup::execute(&state, None, &Actor::server(), trigger).await?;
+    let (_, outcome) = cleanup::execute(&state, cleanup::Scope::default(), &Actor::server(), trigger).await?;
     Ok(json!({ "deleted": outcome.deleted.len(), "stored_bytes_reclaimed": outcome.stored_bytes_reclaimed }))
 }
 

@@ -257,6 +257,28 @@ async fn what_was_missed_is_caught_up_once_and_by_one_of_two_servers() {
 }
 
 #[tokio::test]
+async fn what_is_urgent_is_taken_up_first() {
+    let work = Fake::held();
+    let lab = Lab::start(Arc::clone(&work)).await;
+    for (priority, first) in [("low", 10), ("high", 20), ("medium", 30)] {
+        let connections: Vec<i64> = (first..first + 5).collect();
+        lab.task(json!({ "priority": priority, "apic_connection_ids": connections })).await;
+    }
+    lab.clock.advance(30 * MINUTE);
+
+    run_due(&lab.state).await.unwrap();
+    while work.asked().len() < 4 {
+        tokio::task::yield_now().await;
+    }
+
+    let first: Vec<_> = work.asked().iter().map(|(connection, _)| connection.unwrap() / 10).collect();
+    assert_eq!(first, [2, 2, 2, 2], "as many as are worked on at the same time");
+    work.may_go.add_permits(100);
+    lab.state.runner().settled().await;
+    assert_eq!(work.asked().len(), 15);
+}
+
+#[tokio::test]
 async fn what_failed_is_tried_again_after_its_rest() {
     let work = Fake::new(|job| if job.attempt < 2 { Err(unreachable_controller()) } else { Ok(found(1)) });
     let lab = Lab::start(work).await;
@@ -307,6 +329,39 @@ async fn tries_end_where_told_and_failures_are_told() {
         let task = lab.read(id).await;
         assert_eq!((task.text("last_run_status"), task.number("failure_count")), (status, 1));
     }
+}
+
+#[tokio::test]
+async fn no_mail_is_sent_where_the_settings_say_so() {
+    let lab = Lab::start(Fake::new(|job| if job.connection == Some(5) { Err(lasting()) } else { Ok(found(1)) })).await;
+    let wanted = json!({ "email_on_success": true, "email_on_failure": true });
+    let other = json!({ "email_on_success": true, "email_on_failure": true, "apic_connection_ids": [5] });
+    for told in [wanted, other] {
+        lab.task(told).await;
+    }
+    let switch = async |on: bool| {
+        let update = Query::update()
+            .table(Alias::new(super::SETTINGS))
+            .value(Alias::new("email_enabled"), on)
+            .and_where(Expr::col(Alias::new("id")).eq(super::ONLY))
+            .take();
+        lab.state.db().run(&update).await.unwrap();
+    };
+
+    switch(false).await;
+    lab.pass(30 * MINUTE).await;
+    assert_eq!((lab.told().await.len(), lab.mails().await), (2, vec![]), "what is told otherwise stays");
+    switch(true).await;
+    lab.pass(60 * MINUTE).await;
+
+    let mut mails = lab.mails().await;
+    mails.sort_unstable();
+    let expected = ["failed", "succeeded"];
+    assert_eq!(mails, expected.map(|end| notice("mara@lab.example", &format!("Scheduled task Nightly {end}"))));
+}
+
+fn lasting() -> Failure {
+    Failure::lasting("not_found", "gone")
 }
 
 #[tokio::test]

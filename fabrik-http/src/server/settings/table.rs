@@ -177,6 +177,12 @@ pub const SETTINGS: &[Setting] = &[
         "67108864",
         "how long an answer of a controller may be that is handed through",
     ),
+    Setting::new(
+        "queries.kept_rows_bytes",
+        "67108864",
+        "how many bytes of rows of runs in the background are kept for each user, 0 for none",
+    ),
+    Setting::new("queries.kept_rows_minutes", "60", "how long such rows are kept"),
     Setting::new("time_zone", "UTC", "the time zone of what is done daily, an IANA name"),
     Setting::optional("severity_table", "a TOML file with rules of how much changes matter, before those of Fabrik"),
     Setting::optional("noise_table", "a TOML file with rules of what changes by itself, before those of Fabrik"),

@@ -59,6 +59,8 @@ pub(crate) struct SnapshotShown {
     pub(crate) change_score: Option<f64>,
     /// The counts behind that; null for the first on a connection.
     pub(crate) changes: Option<ChangesShown>,
+    /// How much those changes matter, from 0 to 100, as a comparison with severity says; null where that was not judged.
+    pub(crate) risk_score: Option<i64>,
     /// The version of the query; null where it is not known.
     pub(crate) query_version: Option<String>,
     /// The hash of that version.
@@ -158,6 +160,7 @@ impl SnapshotShown {
                 changed: changes.changed,
                 unchanged: changes.unchanged,
             }),
+            risk_score: facts.and_then(|facts| facts.risk_score),
             query_version: facts.map(|facts| facts.query_version.clone()),
             query_version_hash: facts.map(|facts| facts.query_version_hash.clone()),
             execution_type: facts.map(|facts| facts.execution_type.clone()),

@@ -52,6 +52,11 @@ async fn answers_are_those_of_the_controller() {
         assert_eq!(reply.body["connection"]["url"], simulator.url());
         assert!(reply.header("content-type").starts_with("application/json"));
     }
+    // On the wire, nothing of the options is as a person writes it.
+    let options: Vec<String> =
+        simulator.requests().iter().filter_map(|served| Some(served.target.split_once('?')?.1.to_owned())).collect();
+    assert!(options.contains(&"query-target-filter=wcard%28fvBD.name%2C%22a%22%29".to_owned()), "{options:?}");
+    assert!(options.iter().all(|options| !options.contains(['(', ')', ',', '"'])), "{options:?}");
     let log = server.get("/api/audit/logs/?action=apic_query_executed").token(&root).send().await.body;
     assert_eq!(log["count"], 7);
     assert!(log["results"][0]["metadata"]["query_path"].as_str().unwrap().contains("nothing"));
@@ -123,6 +128,31 @@ async fn an_answer_that_is_too_long_is_told_as_such() {
     assert!(long.body["detail"].as_str().unwrap().contains("longer than 2000 bytes"), "{}", long.text);
     let short = get(&server, &root, id, "/api/class/fvNoSuch.json").await;
     assert_eq!(short.status, 400, "{}", short.text);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_handed_on_while_it_arrives_and_breaks_off_where_it_is_not_whole() {
+    let (server, root, simulator, id) = started(&[]).await;
+    let path = "/api/mo/uni.json?query-target=subtree";
+    let text = simulator.answer(path).unwrap();
+    assert!(text.len() > 200_000, "{}", text.len());
+
+    let whole = get(&server, &root, id, path).await;
+    assert_eq!((whole.status, &whole.body["data"]), (200, &direct(&simulator, path)));
+    let escaped = FaultRule::new(Fault::InvalidEscape).with_text("subtree");
+    simulator.faults().add(escaped);
+    let mended = get(&server, &root, id, path).await;
+    assert_eq!(mended.body["data"], whole.body["data"]);
+
+    for fault in [Fault::CutBody { after: 150_000 }, Fault::TruncatedBody { after: 150_000 }] {
+        simulator.faults().clear();
+        simulator.faults().add(FaultRule::new(fault).with_text("subtree"));
+        let body = json!({ "connection_id": id, "query_path": path });
+        let broken = server.post(&format!("{CONNECTIONS}execute_query/")).token(&root).json(&body).broken().await;
+        // What came is the beginning of the same answer.
+        let came = broken.expect_err("it must not end as if it were whole");
+        assert!(came.len() > 100_000 && whole.text.as_bytes().starts_with(&came), "{}", came.len());
+    }
 }
 
 /// Paths that somebody may think of who wants more than to read.

@@ -183,3 +183,53 @@ async fn names_are_data_wherever_they_are_shown() {
     assert_eq!(names(&server, &root, "search=drop%20table").await, [evil]);
     assert_eq!(names(&server, &root, "search=%25_%25").await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn categories_are_a_tree_without_circles() {
+    let server = Server::start().await;
+    let root = server.token("root", true).await;
+    let path = "/api/queries/categories/";
+    let make = async |name: &str, parent: &Value| {
+        server.post(path).token(&root).json(&json!({ "name": name, "parent": parent })).send().await
+    };
+    let one = async |id: &Value| server.get(&format!("{path}{id}/")).token(&root).send().await.body;
+    let place = async |id: &Value, parent: &Value| {
+        let change = json!({ "parent": parent });
+        server.call("PATCH", &format!("{path}{id}/")).token(&root).json(&change).send().await
+    };
+    let mut chain = vec![make("Level 1", &Value::Null).await.body["id"].clone()];
+    for level in 2..=10 {
+        let made = make(&format!("Level {level}"), chain.last().unwrap()).await;
+        assert_eq!((made.status, &made.body["parent"]), (201, chain.last().unwrap()), "{}", made.text);
+        chain.push(made.body["id"].clone());
+    }
+
+    assert_eq!(one(&chain[0]).await["children"], json!([chain[1]]));
+    let listed = server.get(&format!("{path}?parent={}", chain[0])).token(&root).send().await.body;
+    assert_eq!((&listed["count"], &listed["results"][0]["id"]), (&json!(1), &chain[1]));
+    let other = make("Other", &Value::Null).await.body["id"].clone();
+    for (id, parent) in [
+        (&chain[0], &chain[0]),
+        (&chain[0], &chain[9]),
+        (&chain[3], &chain[5]),
+        (&other, &chain[9]),
+        (&chain[0], &other),
+        (&other, &json!(4711)),
+    ] {
+        let refused = place(id, parent).await;
+        assert_eq!(refused.status, 400, "{id} {parent}: {}", refused.text);
+        assert!(refused.body["parent"].is_array(), "{id} {parent}: {}", refused.text);
+    }
+    assert_eq!(place(&chain[5], &other).await.status, 200);
+    assert_eq!(place(&chain[5], &Value::Null).await.body["parent"], Value::Null);
+    let delete =
+        async |id: &Value, how: &str| server.call("DELETE", &format!("{path}{id}/{how}")).token(&root).send().await;
+    let refused = delete(&chain[1], "").await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    assert_eq!(delete(&chain[1], "?force=true").await.status, 204);
+    assert_eq!(one(&chain[2]).await["parent"], chain[0]);
+    assert_eq!(delete(&chain[9], "").await.status, 204);
+    assert_eq!(delete(&chain[9], "").await.status, 404);
+    let log = server.get("/api/audit/logs/?action=category_deleted").token(&root).send().await.body;
+    assert_eq!(log["count"], 2);
+}

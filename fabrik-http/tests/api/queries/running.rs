@@ -1,6 +1,8 @@
 //! Queries that are run: at once, as lines, in the background.
 
-use fabrik_apic::simulator::Simulator;
+use std::time::Duration;
+
+use fabrik_apic::simulator::{Fault, FaultRule, Simulator};
 use fabrik_http::server::serve;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -27,7 +29,7 @@ fn bridge_domains(simulator: &Simulator) -> Vec<Value> {
     answer["imdata"].as_array().unwrap().iter().map(|object| object["fvBD"]["attributes"].clone()).collect()
 }
 
-fn dns(rows: &Value) -> Vec<String> {
+pub(super) fn dns(rows: &Value) -> Vec<String> {
     let mut dns: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["dn"].as_str().unwrap().to_owned()).collect();
     dns.sort_unstable();
     dns
@@ -231,7 +233,7 @@ async fn graphs_are_compiled_and_tried_before_they_are_saved() {
 }
 
 /// Returns the frames of a job until its socket is closed.
-async fn frames(server: &Server, token: &str, address: &std::net::SocketAddr, path: &str) -> Vec<Value> {
+pub(super) async fn frames(server: &Server, token: &str, address: &std::net::SocketAddr, path: &str) -> Vec<Value> {
     let ticket = server.post("/api/ws-ticket/").token(token).send().await.body["ticket"].as_str().unwrap().to_owned();
     let (mut socket, _) =
         tokio_tungstenite::connect_async(format!("ws://{address}{path}?ticket={ticket}")).await.unwrap();
@@ -282,6 +284,51 @@ async fn a_run_in_the_background_is_followed_also_by_a_late_client() {
     }
     let told = server.get("/api/notifications/notifications/").token(&root).send().await.body;
     assert_eq!(told["results"][0]["title"], "Query failed: Bad");
+    stop.send(()).unwrap();
+    done.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_run_of_a_graph_in_the_background_tells_of_its_nodes() {
+    let server = Server::with(&[("listen", "127.0.0.1:0")]).await;
+    let root = server.token("root", true).await;
+    let mara = server.token("mara", false).await;
+    let simulator = controller();
+    let connection = connect(&server, &root, &simulator).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (started, bound) = oneshot::channel();
+    let done = tokio::spawn(serve(server.state.clone(), move |address| started.send(address).unwrap(), async {
+        let _ = stopped.await;
+    }));
+    let address = bound.await.unwrap();
+    let name = bridge_domains(&simulator)[0]["name"].as_str().unwrap().to_owned();
+    let body = json!({ "name": "Drawn", "flow_data": graph("name", &name), "apic_connection": connection });
+    let query = id(&save(&server, &root, &body).await);
+    // The controller waits until somebody listens.
+    let slow = FaultRule::new(Fault::Slow { delay: Duration::from_secs(1) }).with_text("fvBD");
+    simulator.faults().add(slow);
+
+    let begun = post(&server, &root, &format!("{query}/execute_background/"), &json!({})).await;
+    let path = begun.body["websocket"].as_str().unwrap();
+    let (heard, of_others) =
+        tokio::join!(frames(&server, &root, &address, path), frames(&server, &mara, &address, path));
+
+    let told: Vec<_> = heard.iter().map(|frame| (frame["type"].as_str().unwrap(), &frame["data"]["node_id"])).collect();
+    let of_node = ["node_start", "node_result", "node_complete"];
+    let nodes: Vec<_> = told.iter().filter(|(_, node)| *node == "b").map(|(kind, _)| *kind).collect();
+    assert!(of_node.ends_with(&nodes) && nodes.len() >= 2, "{told:?}");
+    let result = heard.iter().find(|frame| frame["type"] == "node_result").unwrap();
+    assert_eq!(result["data"]["row_count"], heard.last().unwrap()["data"]["row_count"]);
+    for frame in &heard {
+        assert!(frame["timestamp"].as_str().unwrap().ends_with("+00:00") && frame["data"].is_object(), "{frame}");
+    }
+    let last = &heard.last().unwrap()["data"];
+    for name in
+        ["status", "progress", "message", "execution_id", "query", "row_count", "truncated", "execution_time_ms"]
+    {
+        assert!(last.get(name).is_some(), "{name}: {last}");
+    }
+    assert_eq!(of_others, Vec::<Value>::new());
     stop.send(()).unwrap();
     done.await.unwrap().unwrap();
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fabrik_core::store::{OpenMode, SqliteStore};
 use serde_json::{Value, json};
 
-use super::{DAY, Lab};
+use super::{API, DAY, Lab};
 use crate::server::Server;
 
 /// Asks the command, at the time of the server's clock.
@@ -77,10 +77,20 @@ async fn command_and_http_agree_on_compare_timeline_heatmap_and_cleanup() {
 
     let path = format!("heatmap/?saved_query={series}&window=2w&timezone=Europe/Berlin");
     let by_command = ask(&["heatmap", "--query", &series, "--window", "2w", "--timezone", "Europe/Berlin"]);
-    assert_eq!(lab.get(&path).await.body, by_command);
+    let mut over_http = lab.get(&path).await.body;
+    for day in over_http["days"].as_array_mut().unwrap() {
+        // What was judged at capture is known to the server alone.
+        assert!(day.as_object_mut().unwrap().remove("risk_max").is_some(), "{day}");
+    }
+    assert_eq!(over_http, by_command);
 
     let by_command = ask(&["cleanup"]);
     assert_eq!(by_command["will_delete"]["7d"], 1);
+    assert_eq!(lab.get("cleanup/preview/").await.body, by_command);
+    let settings = format!("{}settings/global/", super::API);
+    let most = lab.server.call("PATCH", &settings).token(&lab.root).json(&json!({ "retention_count": 1 }));
+    assert_eq!(most.send().await.status, 200);
+    let by_command = ask(&["cleanup", "--max-per-series", "1"]);
     assert_eq!(lab.get("cleanup/preview/").await.body, by_command);
 
     let shown = lab.get(&format!("snapshots/{b}/")).await.body;
@@ -134,6 +144,87 @@ async fn pages_of_a_comparison_put_together_are_the_comparison() {
         let refused = lab.post("compare/", &body).await;
         assert_eq!(refused.status, status, "{body}: {}", refused.text);
         assert!(refused.body.get(field).is_some(), "{body}: {}", refused.text);
+    }
+}
+
+#[tokio::test]
+async fn lines_of_a_comparison_are_its_changes_in_order_and_its_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("fabrik.db");
+    let store = Arc::new(SqliteStore::open(&place, OpenMode::Create).unwrap());
+    let lab = Lab::of(Server::on(store).await).await;
+    let older = lab.capture(json!({})).await;
+    let dn = lab.some_dn().await;
+    lab.set(&dn, &json!({ "descr": "b" }));
+    lab.set("uni/tn-common/BD-new", &json!({ "name": "new" }));
+    let newer = lab.capture(json!({})).await;
+    let (a, b) = (older["id"].as_str().unwrap(), newer["id"].as_str().unwrap());
+    let lines = async |rest: &str, body: &Value| -> Vec<Value> {
+        let path = format!("{API}compare/{rest}");
+        let asked = lab.server.post(&path).token(&lab.root).header("accept", "application/x-ndjson");
+        let reply = asked.json(body).send().await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let body = json!({ "snapshot_a": a, "snapshot_b": b, "severity": true });
+    let document = lab.post("compare/", &body).await.body;
+
+    let output = Command::new(env!("CARGO_BIN_EXE_fabrik"))
+        .args(["--store", &format!("sqlite:{}", place.display()), "compare", a, b, "--severity", "--format", "ndjson"])
+        .output()
+        .unwrap();
+    let by_command: Vec<Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines("", &body).await, by_command);
+    assert_eq!(by_command.last().unwrap()["summary"], document["summary"]);
+    let whole = lines("?whole=true", &body).await;
+    let (last, changes) = whole.split_last().unwrap();
+    assert_eq!((changes.len(), &last["summary"]), (2, &document["summary"]));
+    let of = |kind: &str| changes.iter().find(|change| change["kind"] == kind).unwrap();
+    let (added, changed) = (of("added"), of("changed"));
+    assert_eq!((&added["after"], added.get("before")), (&document["added"][0]["row"], None));
+    assert_eq!(added["key"], json!({ "dn": "uni/tn-common/BD-new" }));
+    assert_eq!(added["severity"], document["added"][0]["severity"]);
+    for member in ["key", "fields", "severity", "reason", "rule"] {
+        assert_eq!(changed[member], document["changed"][0][member], "{member}");
+    }
+    assert_eq!((&changed["before"]["descr"], &changed["after"]["descr"]), (&json!(""), &json!("b")));
+    let arrow = lab.server.post(&format!("{API}compare/")).token(&lab.root);
+    let arrow = arrow.header("accept", "application/vnd.apache.arrow.stream").json(&body).send().await;
+    assert_eq!((arrow.status, arrow.header("content-type")), (200, "application/vnd.apache.arrow.stream"));
+    assert!(arrow.text.contains("attribute") && arrow.text.contains("uni/tn-common/BD-new"));
+    let refused = lab.server.post(&format!("{API}compare/?page=1")).token(&lab.root);
+    let refused = refused.header("accept", "application/x-ndjson").json(&body).send().await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+}
+
+#[tokio::test]
+async fn rules_of_a_request_go_before_those_of_the_server() {
+    let lab = Lab::new().await;
+    let older = lab.capture(json!({})).await;
+    lab.set(&lab.some_dn().await, &json!({ "descr": "b" }));
+    let newer = lab.capture(json!({})).await;
+    let ask = async |more: Value| {
+        let mut body = json!({ "snapshot_a": older["id"], "snapshot_b": newer["id"] });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        lab.post("compare/", &body).await
+    };
+    let severity = "[[rule]]\nid = \"texts\"\nclass = \"*\"\nattribute = \"descr\"\nseverity = \"critical\"\nreason = \"it says so\"\n";
+    let noise = "[[rule]]\nid = \"texts\"\nattribute = \"descr\"\n";
+
+    let judged = ask(json!({ "severity_table": severity })).await;
+    assert_eq!(judged.status, 200, "{}", judged.text);
+    let judged = judged.body;
+    assert_eq!(
+        (&judged["changed"][0]["severity"], &judged["changed"][0]["rule"]),
+        (&json!("critical"), &json!("texts"))
+    );
+    let quiet = ask(json!({ "noise_table": noise })).await.body;
+    assert_eq!(quiet["summary"]["changed"], 0, "{quiet}");
+    for field in ["severity_table", "noise_table"] {
+        let refused = ask(json!({ field: "[[rule]]\nid = 7" })).await;
+        assert_eq!(refused.status, 400, "{}", refused.text);
+        assert!(refused.body.get(field).is_some(), "{}", refused.text);
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 use fabrik_http::server::run_jobs;
 
 use super::{API, DAY, HOUR, Lab, save};
+use crate::server::Server;
 
 #[tokio::test]
 async fn a_cleanup_keeps_to_its_query_and_spares_what_is_protected() {
@@ -40,6 +41,32 @@ async fn a_cleanup_keeps_to_its_query_and_spares_what_is_protected() {
 }
 
 #[tokio::test]
+async fn a_cleanup_of_named_snapshots_leaves_the_others_that_expired() {
+    let lab = Lab::new().await;
+    let short = json!({ "retention_policy": "7d" });
+    let first = lab.capture(short.clone()).await;
+    let second = lab.capture(short.clone()).await;
+    let third = lab.capture(short).await;
+    lab.server.clock.advance(8 * DAY);
+    let fresh = lab.capture(json!({})).await;
+    let doomed = |plan: &serde_json::Value| plan["doomed"].as_array().unwrap().len();
+
+    assert_eq!(doomed(&lab.get("cleanup/preview/?keep_newest=true").await.body), 3);
+    let named = json!({ "snapshots": [second["id"], fresh["id"]] });
+    let done = lab.post("cleanup/execute/", &named).await.body;
+    assert_eq!((&done["deleted"], &done["will_delete"]["7d"]), (&json!([second["id"]]), &json!(1)));
+    let left = lab.get(&format!("snapshots/?saved_query={}", lab.query)).await.body;
+    let left: Vec<_> = left["results"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    assert_eq!(left, [fresh["id"].clone(), third["id"].clone(), first["id"].clone()]);
+    assert_eq!(lab.post("cleanup/execute/", &json!({ "snapshots": [] })).await.body["deleted"], json!([]));
+    assert_eq!(lab.post("cleanup/execute/", &json!({ "snapshots": ["x"] })).await.status, 400);
+    // The newest of all stays once it has expired, where the preview is asked to spare it.
+    lab.server.clock.advance(40 * DAY);
+    let spared = lab.get("cleanup/preview/?keep_newest=true").await.body;
+    assert_eq!((doomed(&spared), &spared["protected"][0]["snapshot_id"]), (2, &fresh["id"]));
+}
+
+#[tokio::test]
 async fn the_daily_cleanup_is_done_once_after_half_past_three_and_told() {
     let lab = Lab::new().await;
     lab.capture(json!({ "retention_policy": "7d" })).await;
@@ -71,4 +98,29 @@ async fn the_daily_cleanup_is_done_once_after_half_past_three_and_told() {
     );
     let notices = lab.server.get("/api/notifications/notifications/").token(&root).send().await.body;
     assert!(notices.to_string().contains("Time Machine cleanup"), "{notices}");
+}
+
+#[tokio::test]
+async fn what_is_known_of_snapshots_goes_with_them_and_with_captures_that_fail() {
+    // Looked at in a file.
+    if std::env::var_os("FABRIK_TEST_POSTGRES").is_some() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.db");
+    let lab = Lab::of(Server::with(&[("database", &format!("sqlite:{}", file.display()))]).await).await;
+    let known = || {
+        let database = rusqlite::Connection::open(&file).unwrap();
+        database.query_row("SELECT count(*) FROM time_machine_capture", (), |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let bad = json!({ "name": "Bad", "class_name": "fvNothing", "apic_connection": lab.connection });
+    let bad = save(&lab.server, &lab.root, &bad).await;
+    lab.capture(json!({ "retention_policy": "7d" })).await;
+    lab.capture(json!({})).await;
+
+    let failed = lab.post("capture/", &json!({ "saved_query": bad })).await;
+    assert_eq!((failed.status, known()), (502, 2), "{}", failed.text);
+    lab.server.clock.advance(8 * DAY);
+    assert_eq!(lab.post("cleanup/execute/", &json!({})).await.body["will_delete"]["7d"], 1);
+    assert_eq!(known(), 1);
 }

@@ -74,7 +74,8 @@ async fn lists_are_filtered_ordered_and_paged() {
     let histories = lab.get("queries/").await.body;
     let expected = json!({
         "id": query, "name": "All BDs", "snapshot_count": 3, "latest_snapshot_at": "2026-03-03T14:00:00+00:00",
-        "last_change_at": "2026-03-02T13:00:00+00:00", "connections": [lab.connection], "changed_24h": 0,
+        "last_change_at": "2026-03-02T13:00:00+00:00", "connections": [lab.connection],
+        "connection_names": [lab.connection.to_string()], "series": query.to_string(), "changed_24h": 0,
     });
     assert_eq!(histories, json!({ "queries": [expected] }));
 }
@@ -99,9 +100,17 @@ async fn a_snapshot_has_many_names_and_forms() {
     ] {
         let shown = lab.get(&format!("snapshots/{name}/")).await;
         assert_eq!((shown.status, &shown.body["id"]), (200, &found["id"]), "{name}: {}", shown.text);
+        let head = lab.get(&format!("snapshots/{name}/head/")).await;
+        assert_eq!(head.status, 200, "{name}: {}", head.text);
+        for (member, value) in head.body.as_object().unwrap() {
+            assert_eq!(value, &shown.body[member], "{name}: {member}");
+        }
+        assert!(head.body.get("rows").is_none());
     }
     for name in ["x", "5b9f", "00000000-0000-7000-8000-000000000000", &format!("{query}@latest~9"), "9999@latest"] {
-        assert_eq!(lab.get(&format!("snapshots/{name}/")).await.status, 404, "{name}");
+        for form in ["", "head/", "dns/"] {
+            assert_eq!(lab.get(&format!("snapshots/{name}/{form}")).await.status, 404, "{name}/{form}");
+        }
     }
     assert_eq!(lab.get(&format!("snapshots/{query}@soon/")).await.status, 400);
 
@@ -118,6 +127,9 @@ async fn a_snapshot_has_many_names_and_forms() {
     let lines = lab.server.get(&path).token(&lab.root).header("accept", "application/x-ndjson").send().await;
     let parsed: Vec<Value> = lines.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&parsed, lines.header("content-type")), (all, "application/x-ndjson"));
+    let pressed = lab.server.get(&path).token(&lab.root).header("accept", "application/x-ndjson");
+    let pressed = pressed.header("accept-encoding", "gzip").send().await;
+    assert_eq!((pressed.status, pressed.header("content-encoding")), (200, "gzip"));
     let csv = lab.server.get(&path).token(&lab.root).header("accept", "text/csv").send().await;
     assert_eq!(csv.text.lines().count() as u64, rows + 1);
     assert!(csv.text.starts_with("dn,className,") && csv.text.contains("'=1+1"), "{}", &csv.text[..200]);
@@ -224,5 +236,8 @@ async fn dns_are_found_by_a_part_of_them() {
     lab.capture(json!({})).await;
     assert_eq!(lab.get(&format!("{path}?q=MIX")).await.body["count"], 0);
     assert_eq!(lab.get(&format!("{path}?q=MIX&at=latest~1")).await.body["count"], 1);
+    let of_one = format!("snapshots/{}/dns/", captured["id"].as_str().unwrap());
+    assert_eq!(lab.get(&format!("{of_one}?q=mix")).await.body["dns"], expected);
+    assert_eq!(lab.get(&format!("{of_one}?limit=0")).await.status, 400);
     assert_eq!(lab.get("saved-queries/9999/dns/").await.status, 404);
 }

@@ -1,12 +1,14 @@
 //! What is done with a connection: a test, and a query that is handed through.
 
+use std::io;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body as RawBody, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fabrik_apic::{ApicError, ApicQuery, Change};
+use fabrik_apic::{ApicError, ApicQuery, Change, RawAnswer};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -125,8 +127,8 @@ struct UsedConnection {
 
 /// What a controller answered.
 enum Executed {
-    /// Its answer, in its own bytes.
-    Answered { connection: UsedConnection, data: Vec<u8> },
+    /// Its answer, in its own bytes; a long one while it arrives.
+    Answered { connection: UsedConnection, data: RawAnswer },
     /// That it will not.
     Refused { connection: UsedConnection, error: String },
 }
@@ -141,13 +143,29 @@ impl IntoResponse for Executed {
             Self::Answered { connection, data } => {
                 let connection = json!(connection).to_string();
                 let parts = [&br#"{"success":true,"connection":"#[..], connection.as_bytes(), br#","data":"#].concat();
-                // The answer may be long, so it is sent from where it is.
-                let pieces = [Bytes::from(parts), Bytes::from(data), Bytes::from_static(b"}")];
-                let pieces = futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>));
-                let body = axum::body::Body::from_stream(pieces);
+                let head = stream::iter([Ok(Bytes::from(parts))]);
+                let end = stream::iter([Ok(Bytes::from_static(b"}"))]);
+                let body = RawBody::from_stream(head.chain(pieces(data)).chain(end));
                 ([(header::CONTENT_TYPE, "application/json")], body).into_response()
             }
         }
+    }
+}
+
+/// Returns an answer as it is sent. One that goes wrong on the way breaks off, so that the client sees that it is not whole.
+fn pieces(data: RawAnswer) -> BoxStream<'static, io::Result<Bytes>> {
+    match data {
+        RawAnswer::Whole(body) => stream::iter([Ok(Bytes::from(body))]).boxed(),
+        RawAnswer::Arriving(arriving) => stream::try_unfold(arriving, |mut arriving| async move {
+            match arriving.next_piece().await {
+                Ok(piece) => Ok(piece.map(|piece| (Bytes::from(piece), arriving))),
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "an answer that was handed through broke off");
+                    Err(io::Error::other("the answer broke off"))
+                }
+            }
+        })
+        .boxed(),
     }
 }
 
@@ -224,10 +242,13 @@ async fn run(state: &AppState, caller: &Caller, request: &ExecuteQueryRequest) -
     let within = Duration::from_secs(u64::try_from(connection.timeout).unwrap_or(1));
     // Also when it asks more than once, because the controller is busy.
     let limit = state.settings().apic_answer_bytes;
+    let target = answer::target(&query).map(str::to_owned);
     let asked = async {
-        match &change {
-            None => client.answer(&query, limit).await,
-            Some(change) => client.change(&query, change, limit).await,
+        match (&change, &target) {
+            (None, None) => client.open(&query, limit).await,
+            // What is taken apart is held.
+            (None, Some(_)) => client.answer(&query, limit).await.map(RawAnswer::Whole),
+            (Some(change), _) => client.change(&query, change, limit).await.map(RawAnswer::Whole),
         }
     };
     let asked = timeout(within, asked).await;
@@ -243,13 +264,13 @@ async fn run(state: &AppState, caller: &Caller, request: &ExecuteQueryRequest) -
         }
         Err(error) => return Err(unavailable(&connection, &error)),
     };
-    let data = match answer::target(&query).map(str::to_owned) {
-        None => body,
-        Some(class) => {
+    let data = match (target, body) {
+        (Some(class), RawAnswer::Whole(body)) => {
             let flat = tokio::task::spawn_blocking(move || answer::flatten(&body, &class)).await;
             let flat = flat.map_err(|error| ApiError::Internal(error.into()))?;
-            flat.map_err(|error| ApiError::Internal(error.into()))?
+            RawAnswer::Whole(flat.map_err(|error| ApiError::Internal(error.into()))?)
         }
+        (_, body) => body,
     };
     Ok(Executed::Answered { connection: used, data })
 }

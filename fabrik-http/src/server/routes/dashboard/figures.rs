@@ -180,11 +180,13 @@ pub(super) async fn time_machine(state: &AppState, caller: &Caller) -> Result<Ti
             }
             figures.monitored_queries += 1;
             figures.total_snapshots += history.snapshot_count;
-            for snapshot in store.snapshots(&SnapshotFilter::of_query(history.query.id)).await? {
-                let is_new = u64::from(snapshot.captured_at > since);
-                figures.snapshots_24h += is_new;
-                figures.changes_detected_24h += is_new * u64::from(snapshot.has_changes());
-                figures.annotated_snapshots += u64::from(snapshot.annotation.is_some());
+            figures.annotated_snapshots += history.annotated_count;
+        }
+        let lately = SnapshotFilter::default().with_range(Some(since), None);
+        for snapshot in store.snapshots(&lately).await? {
+            if visible.contains_key(&snapshot.series.query.name) && snapshot.captured_at > since {
+                figures.snapshots_24h += 1;
+                figures.changes_detected_24h += u64::from(snapshot.has_changes());
             }
         }
         Ok(figures)

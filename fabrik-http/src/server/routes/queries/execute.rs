@@ -1,6 +1,7 @@
 //! Runs saved queries: at once, as a stream of rows, or in the background.
 
 mod background;
+mod rows;
 
 use async_trait::async_trait;
 use axum::body::Body as RawBody;
@@ -39,10 +40,22 @@ pub(super) fn declare(registry: &mut Registry) {
              comes; an answer that breaks off is not whole.",
         ),
         Route::post(&of("execute_background"), "queries_saved_query_execute_background", may(), execute_background)
-            .about("Runs a query in the background; `/ws/chain-execution/{job_id}/` tells how it goes."),
+            .about(
+                "Runs a query in the background; `/ws/chain-execution/{job_id}/` tells how it goes, and its rows can be \
+                 fetched for a while.",
+            ),
     ] {
         registry.add(route.errors(&[400, 429, 502, 503]));
     }
+    let path = "/api/queries/execution-logs/{id}/rows/";
+    registry.add(
+        Route::get(path, "queries_execution_log_rows", may(), rows::rows)
+            .about(
+                "Returns the rows of a run in the background to whoever ran it, as long as they are kept. With \
+                 `?stream=ndjson` each row is a line; an answer that breaks off is not whole.",
+            )
+            .errors(&[404, 409, 410]),
+    );
 }
 
 /// How a query is run.
@@ -71,7 +84,7 @@ struct ExecuteQuery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-enum StreamKind {
+pub(super) enum StreamKind {
     Ndjson,
 }
 

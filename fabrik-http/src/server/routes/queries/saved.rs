@@ -1,5 +1,6 @@
 //! Saved queries: list, read, make, replace, change, delete.
 
+mod adoption;
 mod completed;
 
 use axum::extract::State;
@@ -119,8 +120,8 @@ static QUERY: Model = Model {
     fields: fields! {
         Field::new("series", Kind::Text { least: 1, most: 200 },
             "the name of its history in the store of snapshots, the id unless told; an administrator may name one that is \
-             there already when the query is made")
-            .writable().fixed().nullable(),
+             there already and belongs to no other query, as long as the query has no snapshots of its own")
+            .writable().kept().nullable(),
         Field::new("key_fields", Kind::Other(texts_schema), "the columns that rows of its snapshots are known by; none is the DN")
             .writable().nullable(),
         Field::new("enable_pagination", Kind::Boolean, "whether its rows are shown page by page").writable(),
@@ -257,7 +258,7 @@ impl Resource for Queries {
                 known_connection(state, caller, id).await?;
             }
         }
-        Ok(())
+        adoption::prepare(state, caller, values, key).await
     }
 
     async fn before_write(write: &mut Write<'_>, key: Option<Key>) -> Result<(), ApiError> {
@@ -296,6 +297,7 @@ impl Resource for Queries {
 
     async fn after_write(write: &mut Write<'_>, key: Key) -> Result<(), ApiError> {
         let id = key.number();
+        adoption::check_number(write, id).await?;
         if let Some(entry) = write.values.take("version_history") {
             let text = |place: usize| entry[place].as_str().unwrap_or_default();
             let entry = [text(0), text(1), text(2)];
@@ -407,7 +409,8 @@ async fn check(write: &mut Write<'_>, before: Option<&Stored>) -> Result<(), Api
         }
     }
     if let Some(series) = write.values.text("series").map(str::to_owned) {
-        check_series(write, &series, &mut errors).await?;
+        let own = before.map_or(0, |before| before.query.id);
+        adoption::check(write, own, &series, &mut errors).await?;
     }
     let is = |name: &str, unless: bool| write.values.get(name).map_or(unless, |value| *value == true);
     let time_machine = is("enable_time_machine", before.is_some_and(|before| before.query.enable_time_machine));
@@ -416,25 +419,6 @@ async fn check(write: &mut Write<'_>, before: Option<&Stored>) -> Result<(), Api
         errors.add("enable_pagination", "Pages and the Time Machine exclude each other: a snapshot has all rows.");
     }
     errors.into_result()
-}
-
-async fn check_series(write: &mut Write<'_>, series: &str, errors: &mut FieldErrors) -> Result<(), ApiError> {
-    if !write.caller.is_admin() {
-        errors.add("series", "Only administrators adopt a history.");
-    } else if series.bytes().all(|byte| byte.is_ascii_digit()) {
-        errors.add("series", "A number is the history of the saved query with this id.");
-    } else if let Err(error) = fabrik_core::check_name("series", series) {
-        errors.add("series", format!("{error}."));
-    }
-    let others = Select::select()
-        .expr(Func::count(Expr::col(Alias::new("id"))))
-        .from(Alias::new(TABLE))
-        .and_where(Expr::col(Alias::new("series")).eq(series))
-        .take();
-    if write.transaction.number(&others).await? > 0 {
-        errors.add("series", "Another saved query has this history.");
-    }
-    Ok(())
 }
 
 /// Returns the words of a text with commas, each once.

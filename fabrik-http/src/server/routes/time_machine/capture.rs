@@ -59,6 +59,8 @@ struct CaptureAnswer {
     is_duplicate: bool,
     /// The one before on the same connection; null for the first.
     previous_snapshot_id: Option<String>,
+    /// What is worth knowing about it, in sentences, such as that it is large.
+    warnings: Vec<String>,
 }
 
 async fn run(
@@ -105,6 +107,7 @@ async fn run(
             snapshot: SnapshotShown::new(&captured.snapshot, Some(&query), Some(&captured.facts)),
             is_duplicate: captured.is_duplicate,
             previous_snapshot_id: captured.previous.map(|previous| previous.id.to_string()),
+            warnings: captured.warnings,
         })
     });
     captured.await.map_err(|error| ApiError::Internal(error.into()))?.map(Json)

@@ -1,10 +1,12 @@
-//! Forgetting what has expired: what would go, and doing it.
+//! Forgetting what has expired or is too much: what would go, and doing it.
 
 use axum::extract::State;
 use fabrik_core::{RetentionOutcome, RetentionPlan, RetentionPolicy};
+use hashbrown::HashSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::document::{Document, Documented, list, moment, number, object, text, with_optional};
 use crate::server::audit::{Actor, Category, Entry};
@@ -27,7 +29,7 @@ pub(super) fn declare(registry: &mut Registry) {
     );
     registry.add(
         Route::post("/api/time-machine/cleanup/execute/", "time_machine_cleanup_execute", Access::Admin, execute)
-            .about("Deletes the snapshots that have expired, as it is done daily at half past three.")
+            .about("Deletes the snapshots that have expired or are too many, as it is done daily at half past three.")
             .errors(&[404, 503]),
     );
 }
@@ -38,6 +40,9 @@ struct CleanupQuery {
     /// Only snapshots of this saved query.
     #[serde(default)]
     saved_query: Option<i64>,
+    /// Whether the newest snapshot of a query on a connection stays, also where the global settings do not say so.
+    #[serde(default)]
+    keep_newest: bool,
 }
 
 /// Of which query.
@@ -46,6 +51,9 @@ struct CleanupRequest {
     /// Only snapshots of this saved query.
     #[serde(default)]
     saved_query: Option<i64>,
+    /// Of those that have expired only these, such as a preview named.
+    #[serde(default)]
+    snapshots: Option<Vec<Uuid>>,
 }
 
 /// What was deleted, and what was spared.
@@ -60,6 +68,7 @@ fn counts() -> Value {
     let counts = object(RetentionPolicy::ALL.map(|policy| (policy.name(), number("how many snapshots"))));
     object([
         ("will_delete", counts),
+        ("over_count", number("how many of these go only because their query has enough newer ones on the connection")),
         ("total_bytes_reclaimed", number("size of their rows as JSON, in bytes")),
         ("stored_bytes_reclaimed", number("what the store has less, in bytes")),
     ])
@@ -70,9 +79,9 @@ fn protected() -> Value {
         ("snapshot_id", text("the snapshot")),
         ("query", text("its series in the store")),
         ("captured_at", moment("when it was captured")),
-        ("protected_by", json!({ "type": "string", "enum": ["pin", "newest_of_series"] })),
+        ("protected_by", json!({ "type": "string", "enum": ["pin", "newest_of_series", "forever"] })),
     ]);
-    list("snapshots that have expired and stay", &snapshot)
+    list("snapshots that would go and stay", &snapshot)
 }
 
 impl Documented for RetentionPlan {
@@ -82,7 +91,8 @@ impl Documented for RetentionPlan {
             ("query", text("its series in the store")),
             ("captured_at", moment("when it was captured")),
             ("retention_policy", text("its policy")),
-            ("expires_at", moment("since when its policy no longer keeps it")),
+            ("expires_at", moment("until when its policy keeps it")),
+            ("doomed_by", json!({ "type": "string", "enum": ["policy", "count"] })),
             ("reason", text("why it goes, in words")),
         ]);
         with_optional(
@@ -130,7 +140,8 @@ async fn preview(
     Query(asked): Query<CleanupQuery>,
 ) -> Result<Document<RetentionPlan>, ApiError> {
     let series = series_of(&state, &caller, asked.saved_query).await?;
-    let plan = cleanup::plan(&state, series).await?;
+    let scope = cleanup::Scope { series, keep_newest: asked.keep_newest, only: None };
+    let plan = cleanup::plan(&state, scope).await?;
     Entry::new(Category::TimeMachine, "time_machine_cleanup_previewed", "Asked what a cleanup would delete")
         .with(json!({ "will_delete": plan.will_delete }))
         .record(&state, &Actor::of(&caller))
@@ -145,7 +156,8 @@ async fn execute(
 ) -> Result<Document<Done>, ApiError> {
     let series = series_of(&state, &caller, asked.saved_query).await?;
     // A client that goes away does not end it half-way.
-    let done = tokio::spawn(async move { cleanup::execute(&state, series, &Actor::of(&caller), "manual").await });
+    let scope = cleanup::Scope { series, keep_newest: false, only: asked.snapshots.map(HashSet::from_iter) };
+    let done = tokio::spawn(async move { cleanup::execute(&state, scope, &Actor::of(&caller), "manual").await });
     let (plan, outcome) = done.await.map_err(|error| ApiError::Internal(error.into()))??;
     Ok(Document(Done { outcome, protected: json!(plan.protected) }))
 }

@@ -1,27 +1,26 @@
 //! What changed between two snapshots.
 
+mod sent;
+mod stream;
+
 use std::sync::Arc;
 
-use axum::body::Body as RawBody;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use fabrik_core::severity::Severity;
-use fabrik_core::{DiffOptions, Ignore, KeySpec, Report, compare};
+use fabrik_core::severity::{Model, Severity};
+use fabrik_core::{DiffOptions, DiffSummary, Ignore, KeySpec, Report, compare};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::document::{list, moment, number, object, or_null, row, switch, text, with_optional};
 use crate::server::audit::{Actor, Category, Entry};
 use crate::server::captures::spill_dir;
-use crate::server::describe::{Describe, Operation};
 use crate::server::error::ApiError;
 use crate::server::extract::{Body, Query};
 use crate::server::page::Page;
 use crate::server::registry::{Access, Registry, Route};
 use crate::server::state::AppState;
 use crate::server::time_machine::{Found, KeyStrategy, Permitted, Reference, TimeMachineSettings, find};
+use sent::{Form, Sent};
 
 pub(super) fn declare(registry: &mut Registry) {
     registry.add(
@@ -29,7 +28,9 @@ pub(super) fn declare(registry: &mut Registry) {
             .about(
                 "Tells what changed from one snapshot to another, which may be of different queries. Snapshots are named \
                  by id, or as `202@latest~2` and `202@-7d`. Without `severity`, added and removed rows stand in the \
-                 lists as they are; with it they are in `row`, beside what is said of them.",
+                 lists as they are; with it they are in `row`, beside what is said of them. `application/x-ndjson` \
+                 gives a line for each change while it is found, in the order of the keys, and the summary in the last; \
+                 `application/vnd.apache.arrow.stream` a line for each attribute.",
             )
             .errors(&[404]),
     );
@@ -65,9 +66,17 @@ struct CompareRequest {
     /// Where changes are judged, the least severe ones to give; the others are counted.
     #[serde(default)]
     min_severity: Option<SeverityName>,
+    /// Rules in TOML that go before those of the server about how much a change matters. Implies `severity`.
+    #[serde(default)]
+    #[schemars(length(max = 200_000))]
+    severity_table: Option<String>,
     /// Whether to pass over what changes by itself, and count it.
     #[serde(default)]
     noise: bool,
+    /// Rules in TOML that go before those of the server about what changes by itself. Implies `noise`.
+    #[serde(default)]
+    #[schemars(length(max = 200_000))]
+    noise_table: Option<String>,
 }
 
 /// How much a change matters.
@@ -105,6 +114,9 @@ struct CompareQuery {
     /// How many changes a page has, at most 200.
     #[serde(default)]
     page_size: Option<String>,
+    /// As lines only: whether each has `kind`, `key` and the rows `before` and `after` in full, where there are any.
+    #[serde(default)]
+    whole: bool,
 }
 
 impl CompareQuery {
@@ -116,25 +128,11 @@ impl CompareQuery {
     }
 }
 
-/// A comparison on its way.
-struct Sent(RawBody);
-
-impl IntoResponse for Sent {
-    fn into_response(self) -> Response {
-        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
-    }
-}
-
-impl Describe for Sent {
-    fn describe(operation: &mut Operation<'_>) {
-        operation.json_response(200, &schema());
-    }
-}
-
 async fn run(
     State(state): State<AppState>,
     Permitted(caller): Permitted,
     Query(parts): Query<CompareQuery>,
+    form: Form,
     Body(request): Body<CompareRequest>,
 ) -> Result<Sent, ApiError> {
     let reference = |field: &str, text: &str| {
@@ -157,6 +155,17 @@ async fn run(
             None => TimeMachineSettings::of(&state, caller.id()).await?.diff_key_strategy.key(),
         };
     }
+    if form != Form::Json {
+        if page.is_some() {
+            return Err(ApiError::BadRequest("Only JSON has pages: other forms come while changes are found.".into()));
+        }
+        // How many changes there are is not known yet.
+        told(&older, &newer, None).record(&state, &Actor::of(&caller)).await?;
+        return Ok(match form {
+            Form::Lines => stream::lines(&state, older, newer, options, parts.whole),
+            _ => stream::arrow(&state, older, newer, options),
+        });
+    }
     let (before, after) = (older.snapshot.clone(), newer.snapshot.clone());
     let range = page.map_or(0..u64::MAX, |page| page.offset()..page.offset().saturating_add(page.limit()));
     let mut report = state
@@ -171,20 +180,25 @@ async fn run(
         report.add("page", json!(page.offset() / page.limit() + 1));
         report.add("page_size", json!(page.limit()));
     }
-    let version = |found: &Found| found.facts.as_ref().map(|facts| facts.query_version.clone());
-    if let (Some(one), Some(other)) = (version(&older), version(&newer))
-        && one != other
-        && older.snapshot.series.query.id == newer.snapshot.series.query.id
-    {
-        report.warn(format!("the snapshots are of different versions of the query: {one} and {other}"));
+    if let Some(sentence) = of_other_versions(&older, &newer) {
+        report.warn(sentence);
     }
     report.describe(names(&older), names(&newer));
-    told(&older, &newer, &report).record(&state, &Actor::of(&caller)).await?;
+    told(&older, &newer, Some(report.summary())).record(&state, &Actor::of(&caller)).await?;
     let body = state.engine_body(async move |_, mut pieces| {
         report.write_json(&mut pieces)?;
         Ok(pieces)
     });
-    Ok(Sent(body))
+    Ok(Sent(form, body))
+}
+
+/// Says so where the query asked something else for one of the snapshots.
+fn of_other_versions(older: &Found, newer: &Found) -> Option<String> {
+    let version = |found: &Found| found.facts.as_ref().map(|facts| facts.query_version.clone());
+    let (one, other) = (version(older)?, version(newer)?);
+    let is_one_query = older.snapshot.series.query.id == newer.snapshot.series.query.id;
+    (is_one_query && one != other)
+        .then(|| format!("the snapshots are of different versions of the query: {one} and {other}"))
 }
 
 /// Says of which field an error is.
@@ -205,12 +219,28 @@ fn options(state: &AppState, request: &CompareRequest, summary_only: bool) -> Re
         let key = KeySpec::fields(names).map_err(|error| ApiError::field("key_fields", format!("{error}.")))?;
         options.key = Some(key);
     }
-    if request.severity || request.min_severity.is_some() {
-        options.severity = Some(Arc::clone(&state.settings().severity));
+    let refused = |field: &'static str| move |error: fabrik_core::Error| ApiError::field(field, format!("{error}."));
+    let (standing, own) = (&state.settings().severity, &request.severity_table);
+    if request.severity || request.min_severity.is_some() || own.is_some() {
+        options.severity = Some(match own {
+            None => Arc::clone(standing),
+            Some(rules) => {
+                // Written out and read again: a model remembers what it was asked, so it is not copied.
+                let model = Model::parse("the server's severity table", &standing.to_toml())?;
+                Arc::new(model.overridden_by("severity_table", rules).map_err(refused("severity_table"))?)
+            }
+        });
         options.min_severity = request.min_severity.map(Severity::from).unwrap_or_default();
     }
-    if request.noise {
-        options.noise = Some(Arc::clone(&state.settings().noise));
+    let (standing, own) = (&state.settings().noise, &request.noise_table);
+    if request.noise || own.is_some() {
+        options.noise = Some(match own {
+            None => Arc::clone(standing),
+            Some(rules) => {
+                let table = (**standing).clone().overridden_by("noise_table", rules);
+                Arc::new(table.map_err(refused("noise_table"))?)
+            }
+        });
     }
     Ok(options)
 }
@@ -229,9 +259,8 @@ fn names(found: &Found) -> Map<String, Value> {
     super::document::members(members)
 }
 
-fn told(older: &Found, newer: &Found, report: &Report) -> Entry {
+fn told(older: &Found, newer: &Found, summary: Option<&DiffSummary>) -> Entry {
     let name = older.query.as_ref().map_or(older.snapshot.series.query.name.as_str(), |query| &query.name);
-    let summary = report.summary();
     Entry::new(
         Category::TimeMachine,
         "time_machine_snapshots_compared",
@@ -241,69 +270,8 @@ fn told(older: &Found, newer: &Found, report: &Report) -> Entry {
     .with(json!({
         "snapshot_a": older.snapshot.id.to_string(),
         "snapshot_b": newer.snapshot.id.to_string(),
-        "added": summary.added,
-        "removed": summary.removed,
-        "changed": summary.changed,
+        "added": summary.map(|summary| summary.added),
+        "removed": summary.map(|summary| summary.removed),
+        "changed": summary.map(|summary| summary.changed),
     }))
-}
-
-fn schema() -> Value {
-    let snapshot = || {
-        object([
-            ("id", text("the snapshot")),
-            ("query", text("the name of its series in the store")),
-            ("captured_at", moment("when it was captured")),
-            ("row_count", number("how many rows it has")),
-            ("version_hash", text("the hash of its content")),
-            ("saved_query", or_null(number("its saved query"))),
-            ("query_name", text("the name of that")),
-            ("query_version", or_null(text("the version of that"))),
-            ("apic_connection", or_null(number("the connection it was captured on"))),
-            ("apic_connection_name", or_null(text("the name of that"))),
-        ])
-    };
-    let by_severity = object(["critical", "high", "medium", "low", "info"].map(|name| (name, number("how many"))));
-    let summary = with_optional(
-        object([
-            ("added", number("rows only in the newer snapshot")),
-            ("removed", number("rows only in the older snapshot")),
-            ("changed", number("rows in both whose attributes differ")),
-            ("unchanged", number("rows that are equal")),
-            ("duplicate_keys", number("keys that belong to more than one row of a snapshot")),
-            ("hidden", number("changes that were to be passed over")),
-            ("unkeyed", number("rows that differ and have no DN, under the key dn")),
-            ("unknown", number("rows on one side only that the other may not show")),
-        ]),
-        [
-            ("noise_changes", number("rows that changed by themselves; with noise")),
-            ("noise_attributes", number("attributes that changed by themselves; with noise")),
-            ("risk_score", number("how risky all changes are together, from 0 to 100; with severity")),
-            ("risk_level", text("critical, high, medium, low or info; with severity")),
-            ("by_severity", by_severity),
-            ("below_min_severity", number("changes that are less severe than was asked for; with severity")),
-        ],
-    );
-    let changed = with_optional(
-        object([("key", row()), ("fields", row())]),
-        [("severity", text("how much it matters")), ("reason", text("why")), ("rule", text("the rule that says so"))],
-    );
-    with_optional(
-        object([
-            ("snapshot_a", snapshot()),
-            ("snapshot_b", snapshot()),
-            ("key", text("what rows were matched by")),
-            ("identical", switch("whether both have the same content")),
-            ("coverage", row()),
-            ("warnings", list("what to know before trusting this", &text("a sentence"))),
-            ("summary", summary),
-        ]),
-        [
-            ("change_count", number("how many changes there are on all pages; with a page")),
-            ("page", number("which page this is; with a page")),
-            ("page_size", number("how many changes a page has; with a page")),
-            ("added", list("rows that came; with severity in `row`", &row())),
-            ("removed", list("rows that went; with severity in `row`", &row())),
-            ("changed", list("rows whose attributes differ", &changed)),
-        ],
-    )
 }

@@ -8,6 +8,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use fabrik_core::arrow::{write_ipc, write_parquet};
 use fabrik_core::store::ReadChunks;
 use fabrik_core::{CLASS_NAME, RowRef, Snapshot, Value, rows};
 use schemars::JsonSchema;
@@ -29,7 +30,8 @@ pub(super) fn declare(registry: &mut Registry) {
     registry.add(Route::get("/api/time-machine/snapshots/{id}/", "time_machine_snapshot", Access::Login, show).about(
         "Returns a snapshot with all its rows. It is named by its id, or as `202@latest`, `202@latest~2`, \
              `202@-7d`, `202@2026-01-15T10:30:00Z`, with the connection as `202@4@latest`. The rows come last. \
-             `application/x-ndjson` and `text/csv` give the rows alone.",
+             `application/x-ndjson`, `text/csv`, `application/vnd.apache.arrow.stream` and \
+             `application/vnd.apache.parquet` give the rows alone.",
     ));
 }
 
@@ -50,14 +52,26 @@ enum SnapshotFormat {
     Csv,
     // As a controller answers: `totalCount` and `imdata`.
     Raw,
+    // An Arrow IPC stream, a column for each attribute.
+    Arrow,
+    // A Parquet file, a column for each attribute.
+    Parquet,
 }
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+const CSV: &str = "text/csv";
+const ARROW: &str = "application/vnd.apache.arrow.stream";
+const PARQUET: &str = "application/vnd.apache.parquet";
 
 impl SnapshotFormat {
     fn content_type(self) -> &'static str {
         match self {
-            Self::Json | Self::Raw => "application/json",
-            Self::Ndjson => "application/x-ndjson",
+            Self::Json | Self::Raw => JSON,
+            Self::Ndjson => NDJSON,
             Self::Csv => "text/csv; charset=utf-8",
+            Self::Arrow => ARROW,
+            Self::Parquet => PARQUET,
         }
     }
 }
@@ -83,9 +97,11 @@ impl FromRequestParts<AppState> for Wanted {
         let accepted = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut types = accepted.split(',').map(|one| one.split(';').next().unwrap_or_default().trim());
         let format = types.find_map(|one| match one {
-            "application/x-ndjson" => Some(SnapshotFormat::Ndjson),
-            "text/csv" => Some(SnapshotFormat::Csv),
-            "application/json" | "*/*" => Some(SnapshotFormat::Json),
+            NDJSON => Some(SnapshotFormat::Ndjson),
+            CSV => Some(SnapshotFormat::Csv),
+            ARROW => Some(SnapshotFormat::Arrow),
+            PARQUET => Some(SnapshotFormat::Parquet),
+            JSON | "*/*" => Some(SnapshotFormat::Json),
             _ => None,
         });
         let known = parts.headers.get(header::IF_NONE_MATCH).cloned();
@@ -143,9 +159,11 @@ impl Describe for Sent {
             "description": reason(200),
             "headers": { "ETag": { "description": "names this form of this content", "schema": { "type": "string" } } },
             "content": {
-                "application/json": { "schema": document },
-                "application/x-ndjson": { "schema": { "type": "string" } },
-                "text/csv": { "schema": { "type": "string" } },
+                JSON: { "schema": document },
+                NDJSON: { "schema": { "type": "string" } },
+                CSV: { "schema": { "type": "string" } },
+                ARROW: { "schema": { "type": "string", "format": "binary" } },
+                PARQUET: { "schema": { "type": "string", "format": "binary" } },
             },
         });
         operation.response(200, answer);
@@ -183,6 +201,8 @@ async fn show(
                 write_csv(&*store, &snapshot, &columns, &mut pieces).await?;
             }
             SnapshotFormat::Raw => write_raw(&*store, &snapshot, &mut pieces).await?,
+            SnapshotFormat::Arrow => write_ipc(&*store, &snapshot, &mut pieces).await?,
+            SnapshotFormat::Parquet => write_parquet(&*store, &snapshot, &mut pieces).await?,
         }
         Ok(pieces)
     });
@@ -201,6 +221,8 @@ fn tag(format: SnapshotFormat, shown: &SnapshotShown) -> Result<String, ApiError
         SnapshotFormat::Ndjson => format!("\"{content}-ndjson\""),
         SnapshotFormat::Csv => format!("\"{content}-csv\""),
         SnapshotFormat::Raw => format!("\"{content}-raw\""),
+        SnapshotFormat::Arrow => format!("\"{content}-arrow\""),
+        SnapshotFormat::Parquet => format!("\"{content}-parquet\""),
     })
 }
 

@@ -6,13 +6,14 @@ use fabrik_core::{KeyPage, Snapshot, resolve};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::detail::reference_in_path;
 use super::snapshots::at_error;
 use crate::server::error::ApiError;
 use crate::server::extract::{Json, Path, Query};
 use crate::server::queries;
 use crate::server::registry::{Access, Registry, Route};
 use crate::server::state::AppState;
-use crate::server::time_machine::{Permitted, history_filter};
+use crate::server::time_machine::{Permitted, find, history_filter};
 
 pub(super) fn declare(registry: &mut Registry) {
     registry.add(
@@ -22,6 +23,10 @@ pub(super) fn declare(registry: &mut Registry) {
                  Typing makes bursts, so no general rate holds here.",
             )
             .exempt(),
+    );
+    registry.add(
+        Route::get("/api/time-machine/snapshots/{id}/dns/", "time_machine_snapshot_dns", Access::Login, within)
+            .about("Finds the DNs of a snapshot that contain a text. The snapshot is named as for its rows."),
     );
 }
 
@@ -41,6 +46,18 @@ struct DnsQuery {
     /// The newest snapshot at or before a moment: `2026-01-15T10:30:00Z`, `-7d`, `latest~2`.
     #[serde(default)]
     at: Option<String>,
+}
+
+/// What to look for in a snapshot.
+#[derive(Deserialize, JsonSchema)]
+struct SnapshotDnsQuery {
+    /// A part of the DN; none finds all.
+    #[serde(default)]
+    q: String,
+    /// How many to give; more than 200 are 200.
+    #[serde(default = "fifty")]
+    #[schemars(range(min = 1))]
+    limit: u64,
 }
 
 fn fifty() -> u64 {
@@ -102,6 +119,20 @@ async fn search(
         })
         .await?;
     let Some(newest) = newest else { return Ok(Json(DnList::default())) };
-    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
-    Ok(Json(state.key_indexes().search(&state, &newest, asked.q, limit).await?.into()))
+    found_in(&state, &newest, asked.q, asked.limit).await
+}
+
+async fn within(
+    State(state): State<AppState>,
+    Permitted(caller): Permitted,
+    Path(id): Path<String>,
+    Query(asked): Query<SnapshotDnsQuery>,
+) -> Result<Json<DnList>, ApiError> {
+    let found = find(&state, &caller, reference_in_path(&id)?, None).await?;
+    found_in(&state, &found.snapshot, asked.q, asked.limit).await
+}
+
+async fn found_in(state: &AppState, snapshot: &Snapshot, part: String, limit: u64) -> Result<Json<DnList>, ApiError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(Json(state.key_indexes().search(state, snapshot, part, limit).await?.into()))
 }

@@ -1,18 +1,19 @@
 //! How much changed, day by day.
 
 use axum::extract::State;
-use fabrik_core::{Heatmap, Window, heatmap_of, parse_timezone};
+use chrono::Days;
+use fabrik_core::{HeatmapDay, Window, heatmap_of, parse_timezone};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::document::{Document, Documented, list, number, object, text};
+use super::document::{Document, Documented, list, number, object, or_null, text};
 use crate::server::error::ApiError;
 use crate::server::extract::Query;
 use crate::server::queries;
 use crate::server::registry::{Access, Registry, Route};
 use crate::server::state::AppState;
-use crate::server::time_machine::{Permitted, history_filter};
+use crate::server::time_machine::{Permitted, history_filter, worst_by_day};
 
 pub(super) fn declare(registry: &mut Registry) {
     registry.add(
@@ -46,7 +47,22 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
-impl Documented for Heatmap {
+/// Change by day, as the core counts it, with what was judged at capture.
+#[derive(Serialize)]
+struct Shown {
+    window: Window,
+    timezone: String,
+    days: Vec<DayShown>,
+}
+
+#[derive(Serialize)]
+struct DayShown {
+    #[serde(flatten)]
+    day: HeatmapDay,
+    risk_max: Option<i64>,
+}
+
+impl Documented for Shown {
     fn schema() -> Value {
         let day = object([
             ("date", json!({ "type": "string", "format": "date", "description": "the day in the time zone" })),
@@ -61,6 +77,15 @@ impl Documented for Heatmap {
                 }),
             ),
             ("has_changes", number("how many of the snapshots differ from the one before")),
+            (
+                "risk_max",
+                or_null(json!({
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 100,
+                    "description": "the worst risk score of the snapshots against those before; null where none was judged",
+                })),
+            ),
         ]);
         object([
             ("window", text("the window as it was asked for")),
@@ -74,16 +99,19 @@ async fn show(
     State(state): State<AppState>,
     Permitted(caller): Permitted,
     Query(asked): Query<HeatmapQuery>,
-) -> Result<Document<Heatmap>, ApiError> {
+) -> Result<Document<Shown>, ApiError> {
     let window: Window = asked.window.parse()?;
     let zone = parse_timezone(&asked.timezone)?;
     let query = queries::find(&state, &caller, asked.saved_query).await?;
     let now = state.clock().now();
-    let found = state
-        .engine(async move |store| {
-            let filter = history_filter(&*store, &query.series, asked.apic_connection).await?;
-            Ok(heatmap_of(&*store, filter, &window, zone, now).await?)
-        })
-        .await?;
-    Ok(Document(found))
+    let first = now.with_timezone(&zone).date_naive() - Days::new(window.days() - 1);
+    let risks = async { Ok(worst_by_day(&state, &query.series, asked.apic_connection, first, zone).await?) };
+    let series = query.series.clone();
+    let counted = state.engine(async move |store| {
+        let filter = history_filter(&*store, &series, asked.apic_connection).await?;
+        Ok(heatmap_of(&*store, filter, &window, zone, now).await?)
+    });
+    let (risks, counted) = tokio::try_join!(risks, counted)?;
+    let days = counted.days.into_iter().map(|day| DayShown { risk_max: risks.get(&day.date).copied(), day }).collect();
+    Ok(Document(Shown { window: counted.window, timezone: counted.timezone, days }))
 }

@@ -6,19 +6,32 @@ use fabrik_core::store::SnapshotFilter;
 use fabrik_core::view;
 use hashbrown::HashMap;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::server::error::ApiError;
-use crate::server::extract::Json;
+use crate::server::extract::{Json, Query};
 use crate::server::registry::{Access, Registry, Route};
 use crate::server::state::AppState;
 use crate::server::time_machine::{Permitted, visible_by_series};
 
 pub(super) fn declare(registry: &mut Registry) {
-    registry.add(Route::get("/api/time-machine/queries/", "time_machine_queries", Access::Login, list).about(
-        "Lists the saved queries that have snapshots and that the caller can see, that with the newest snapshot \
-             first.",
-    ));
+    registry.add(
+        Route::get("/api/time-machine/queries/", "time_machine_queries", Access::Login, list)
+            .about(
+                "Lists the saved queries that have snapshots and that the caller can see, that with the newest snapshot \
+                 first. Administrators may ask with `?ad_hoc=true` for the series that belong to no saved query, such as \
+                 those of the command line: a saved query adopts one whose name it is given as `series`.",
+            )
+            .errors(&[403]),
+    );
+}
+
+/// Which of them.
+#[derive(Deserialize, JsonSchema)]
+struct HistoriesQuery {
+    /// Series that belong to no saved query, in place of saved queries; for administrators.
+    #[serde(default)]
+    ad_hoc: bool,
 }
 
 /// Queries that have snapshots.
@@ -31,10 +44,12 @@ struct Histories {
 /// A query that has snapshots.
 #[derive(Serialize, JsonSchema)]
 struct HistoryShown {
-    /// The saved query.
-    id: i64,
-    /// Its name.
+    /// The saved query; null for a series that belongs to none.
+    id: Option<i64>,
+    /// Its name; that of the series where it belongs to none.
     name: String,
+    /// The name of its series in the store.
+    series: String,
     /// How many snapshots it has.
     snapshot_count: u64,
     /// When the newest was captured.
@@ -43,11 +58,21 @@ struct HistoryShown {
     last_change_at: Option<String>,
     /// The connections that it was captured on.
     connections: Vec<i64>,
+    /// The same by their names in the store, also those that the server does not know.
+    connection_names: Vec<String>,
     /// How many snapshots of the last 24 hours differ from the one before.
     changed_24h: u64,
 }
 
-async fn list(State(state): State<AppState>, Permitted(caller): Permitted) -> Result<Json<Histories>, ApiError> {
+async fn list(
+    State(state): State<AppState>,
+    Permitted(caller): Permitted,
+    Query(asked): Query<HistoriesQuery>,
+) -> Result<Json<Histories>, ApiError> {
+    if asked.ad_hoc && !caller.is_admin() {
+        return Err(ApiError::forbidden());
+    }
+    // Administrators see all, so what they do not see has no owner.
     let mut visible = visible_by_series(&state, &caller, None).await?;
     let since = state.clock().now() - TimeDelta::hours(24);
     let (histories, changed) = state
@@ -61,7 +86,11 @@ async fn list(State(state): State<AppState>, Permitted(caller): Permitted) -> Re
         })
         .await?;
     let shown = view::queries(&histories).queries.into_iter().filter_map(|history| {
-        let (id, name) = visible.remove(&history.name)?;
+        let (id, name) = match (visible.remove(&history.name), asked.ad_hoc) {
+            (Some((id, name)), false) => (Some(id), name),
+            (None, true) => (None, history.name.clone()),
+            _ => return None,
+        };
         Some(HistoryShown {
             id,
             name,
@@ -69,7 +98,9 @@ async fn list(State(state): State<AppState>, Permitted(caller): Permitted) -> Re
             latest_snapshot_at: history.latest_snapshot_at,
             last_change_at: history.last_change_at,
             connections: history.connections.iter().filter_map(|name| name.parse().ok()).collect(),
+            connection_names: history.connections,
             changed_24h: changed.get(&history.name).copied().unwrap_or(0),
+            series: history.name,
         })
     });
     Ok(Json(Histories { queries: shown.collect() }))

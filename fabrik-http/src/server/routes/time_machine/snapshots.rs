@@ -28,6 +28,10 @@ pub(super) fn declare(registry: &mut Registry) {
             .errors(&[404]),
     );
     registry.add(
+        Route::get("/api/time-machine/snapshots/{id}/head/", "time_machine_snapshot_head", Access::Login, head)
+            .about("Returns a snapshot without its rows, as lists show it. It is named as for its rows."),
+    );
+    registry.add(
         Route::post(
             "/api/time-machine/snapshots/{id}/annotate/",
             "time_machine_snapshot_annotate",
@@ -220,6 +224,15 @@ pub(super) fn at_error(error: fabrik_core::Error) -> ApiError {
         }
         _ => error.into(),
     }
+}
+
+async fn head(
+    State(state): State<AppState>,
+    Permitted(caller): Permitted,
+    Path(id): Path<String>,
+) -> Result<Json<SnapshotShown>, ApiError> {
+    let found = find(&state, &caller, reference_in_path(&id)?, None).await?;
+    Ok(Json(SnapshotShown::new(&found.snapshot, found.query.as_ref(), found.facts.as_ref())))
 }
 
 /// What to say about a snapshot.

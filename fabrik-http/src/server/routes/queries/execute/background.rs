@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use uuid::Uuid;
 
+use super::rows::address;
 use super::{Begun, ExecuteRequest, begin};
 use crate::server::caller::Caller;
 use crate::server::error::ApiError;
 use crate::server::events::{Channel, close_job, open_job};
 use crate::server::extract::{Body, Json, Path};
 use crate::server::notifications::{self, Notice, Severity};
-use crate::server::queries::{self, Outcome, Sink, read, sentence};
+use crate::server::queries::{self, Keeping, KeptLines, Outcome, Sink, read, sentence};
 use crate::server::state::AppState;
 
 /// How often progress is told.
@@ -33,6 +34,8 @@ pub(super) struct BackgroundRun {
     execution_id: Uuid,
     /// Where to hear how it goes.
     websocket: String,
+    /// Where its rows are once it has gone well.
+    rows: String,
 }
 
 pub(super) async fn execute_background(
@@ -51,7 +54,8 @@ pub(super) async fn execute_background(
             tracing::warn!(?error, job = %job_id, "a job could not be closed");
         }
     });
-    Ok(Json(BackgroundRun { job_id, execution_id, websocket: format!("/ws/chain-execution/{job_id}/") }))
+    let (websocket, rows) = (format!("/ws/chain-execution/{job_id}/"), address(execution_id));
+    Ok(Json(BackgroundRun { job_id, execution_id, websocket, rows }))
 }
 
 /// How far a run has come, for whoever tells it.
@@ -62,23 +66,28 @@ struct Counters {
     total: AtomicU64,
 }
 
-/// Rows that are only counted.
-struct Counted(Arc<Counters>);
+/// Rows that are counted and kept.
+struct Kept {
+    counters: Arc<Counters>,
+    lines: KeptLines,
+}
 
-impl Sink for Counted {
-    fn row(&mut self, _: RowRef<'_>) -> Result<(), ApiError> {
-        self.0.rows.fetch_add(1, Ordering::Relaxed);
+impl Sink for Kept {
+    fn row(&mut self, row: RowRef<'_>) -> Result<(), ApiError> {
+        self.counters.rows.fetch_add(1, Ordering::Relaxed);
+        self.lines.row(row);
         Ok(())
     }
 
     fn start_over(&mut self) -> Result<(), ApiError> {
-        self.0.rows.store(0, Ordering::Relaxed);
+        self.counters.rows.store(0, Ordering::Relaxed);
+        self.lines.start_over();
         Ok(())
     }
 
     fn progress(&mut self, progress: SourceProgress) {
-        self.0.read.store(progress.rows, Ordering::Relaxed);
-        self.0.total.store(progress.total_rows.unwrap_or(0), Ordering::Relaxed);
+        self.counters.read.store(progress.rows, Ordering::Relaxed);
+        self.counters.total.store(progress.total_rows.unwrap_or(0), Ordering::Relaxed);
     }
 }
 
@@ -109,7 +118,12 @@ impl Follow {
         let status = json!({ "status": "running", "progress": 0, "message": format!("{} runs.", query.name) });
         self.tell("execution_status", status).await;
         self.tell("node_start", json!({ "node_id": node, "class_name": target })).await;
-        let result = self.follow(source, limit).await;
+        let (lines, keeping) = Keeping::begin(&self.state, execution_id, self.user);
+        let result = self.follow(source, limit, lines).await;
+        let whole = result.as_ref().ok().and_then(|(outcome, size_bytes)| Some(((*size_bytes)?, outcome)));
+        // Before anybody hears that the run is over.
+        let is_kept = keeping.end(whole).await;
+        let result = result.map(|(outcome, _)| outcome);
         let finished = execution.finish(result.as_ref().map(|outcome| outcome.rows)).await;
         let result = result.and_then(|outcome| finished.map(|took| (outcome, took)));
         match result {
@@ -120,6 +134,7 @@ impl Follow {
                     "status": "completed", "progress": 100, "message": format!("{} rows.", outcome.rows),
                     "execution_id": execution_id, "query": path, "row_count": outcome.rows,
                     "truncated": outcome.is_truncated, "execution_time_ms": took,
+                    "rows": is_kept.then(|| address(execution_id)),
                 });
                 self.tell("execution_status", status).await;
             }
@@ -127,10 +142,19 @@ impl Follow {
         }
     }
 
-    async fn follow(&self, mut source: Box<dyn Source>, limit: Option<u64>) -> Result<Outcome, ApiError> {
+    /// Reads all rows, telling how far it has come; returns what came of it, and how many bytes are kept of them if any.
+    async fn follow(
+        &self,
+        mut source: Box<dyn Source>,
+        limit: Option<u64>,
+        lines: KeptLines,
+    ) -> Result<(Outcome, Option<u64>), ApiError> {
         let counters = Arc::new(Counters::default());
-        let mut sink = Counted(Arc::clone(&counters));
-        let work = self.state.engine(move |_| async move { read(&mut *source, limit, &mut sink).await });
+        let mut sink = Kept { counters: Arc::clone(&counters), lines };
+        let work = self.state.engine(move |_| async move {
+            let outcome = read(&mut *source, limit, &mut sink).await?;
+            Ok((outcome, sink.lines.finish()))
+        });
         let mut work = std::pin::pin!(work);
         let mut ticks = interval_at(Instant::now() + PACE, PACE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
