@@ -166,7 +166,7 @@ fn fill(folder: &Path, query: i64) -> BTreeSet<String> {
         let id = Uuid::now_v7();
         let age = TimeDelta::minutes(i64::try_from(number).unwrap());
         let captured_at = if number < EXPIRED { Utc::now() - TimeDelta::days(60) + age } else { Utc::now() - age };
-        let mut options = CaptureOptions::new(SnapshotId::new(id), &query.to_string(), captured_at);
+        let mut options = CaptureOptions::new(SnapshotId::new(id), query.to_string(), captured_at);
         options.connection = Some("1".to_owned());
         options.retention_policy = RetentionPolicy::SevenDays;
         pollster::block_on(fabrik_core::capture(&store, &mut Rows::new(number), &options)).unwrap();
