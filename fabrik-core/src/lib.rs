@@ -121,7 +121,7 @@ pub use retention::{
 pub use row::{
     CLASS_NAME, DN, MAX_DEPTH, MAX_ROW_BYTES, Row, RowBatch, RowBatchBuilder, RowError, RowRef, Shape, Value,
 };
-pub use rows::{RowStream, rows};
+pub use rows::{RowStream, column_names, rows};
 pub use search::{KeyEntry, KeyIndex, KeyPage, search_keys};
 pub use snapshot::{ChangeSummary, Connection, Coverage, Query, RetentionPolicy, Series, Snapshot, Verdict};
 pub use source::{Source, SourceProgress};

@@ -141,10 +141,11 @@ impl KeyIndex {
         let limit = limit.min(MAX_LIMIT);
         let wanted = part.to_lowercase();
         let finder = memmem::Finder::new(wanted.as_bytes());
-        let hits: Vec<Vec<usize>> = self.blocks.par_iter().with_min_len(8).map(|block| block.hits(&finder)).collect();
+        let hits = |block: &Block| block.hits(&finder, limit);
+        let hits: Vec<(usize, Vec<usize>)> = self.blocks.par_iter().with_min_len(8).map(hits).collect();
         let mut page = KeyPage { dns: Vec::new(), count: 0, total_matches: 0, truncated: false };
-        for (block, hits) in self.blocks.iter().zip(hits) {
-            page.total_matches += hits.len();
+        for (block, (n_hits, hits)) in self.blocks.iter().zip(hits) {
+            page.total_matches += n_hits;
             let room = limit - page.dns.len();
             page.dns.extend(hits.into_iter().take(room).map(|hit| KeyEntry {
                 dn: block.dn(hit).to_owned(),
@@ -211,25 +212,31 @@ impl Block {
         }
     }
 
-    /// Returns the entries whose DN contains what is looked for, each once.
-    fn hits(&self, finder: &memmem::Finder<'_>) -> Vec<usize> {
+    /// Returns how many entries have a DN that contains what is looked for, and the first of them.
+    fn hits(&self, finder: &memmem::Finder<'_>, limit: usize) -> (usize, Vec<usize>) {
         if finder.needle().is_empty() {
-            return (0..self.entries.len()).collect();
+            return (self.entries.len(), (0..self.entries.len().min(limit)).collect());
         }
-        let mut hits = Vec::new();
-        let mut from = 0;
+        let (mut n_hits, mut hits) = (0, Vec::new());
+        let (mut from, mut entry) = (0, 0);
         while let Some(found) = finder.find(&self.folded.as_bytes()[from..]) {
             let at = from + found;
-            let entry = self.entries.partition_point(|entry| entry.folded_end <= at);
+            // The next hit is often close by: what a person types first is in most DNs.
+            while self.entries[entry].folded_end <= at {
+                entry += 1;
+            }
             let end = self.entries[entry].folded_end;
             // A DN may hold a line end itself, and so may what is looked for: then it must not cross DNs.
             if at + finder.needle().len() < end {
-                hits.push(entry);
+                n_hits += 1;
+                if hits.len() < limit {
+                    hits.push(entry);
+                }
                 from = end;
             } else {
                 from = at + 1;
             }
         }
-        hits
+        (n_hits, hits)
     }
 }

@@ -84,6 +84,7 @@ fn run(options: &Options) -> Result<Checks> {
     report.add("compare, first two", rows, changes, Figure::Time(asked.compare), beside(|base| base.compare));
     let of = format!("timeline over {}", options.snapshots);
     report.add(of, rows, None, Figure::Time(asked.timeline), beside(|base| base.timeline));
+    report.add("search of DNs, the first of a snapshot", rows, None, Figure::Time(asked.first_typed), None);
     let typing = format!("search of DNs, 99th percentile of {} clients", options.clients);
     report.add(typing, rows, None, Figure::Time(asked.typing), beside(|base| base.search));
     report.add("heatmap of a year", options.hours.unsigned_abs().into(), None, Figure::Time(asked.heatmap), None);
@@ -159,6 +160,7 @@ struct Asked {
     compare: Duration,
     changes: u64,
     timeline: Duration,
+    first_typed: Duration,
     typing: Duration,
     heatmap: Duration,
     detail: Duration,
@@ -190,7 +192,10 @@ impl Asked {
                 "",
             )
         })?;
-        let typing = type_dns(options, server, query)?;
+        let start = Instant::now();
+        server.ask("GET", &format!("/api/time-machine/saved-queries/{query}/dns/?q=u"), "")?;
+        let first_typed = start.elapsed();
+        let typing = type_dns(options, server, query, &made.dns)?;
         let path = format!("/api/time-machine/heatmap/?saved_query={year}&window=366d");
         let heatmap = Timed::of(options.runs, || server.ask("GET", &path, ""))?;
         let listed = server.ask("GET", &format!("/api/time-machine/snapshots/?saved_query={query}&page_size=1"), "")?;
@@ -202,6 +207,7 @@ impl Asked {
             compare: compare.median,
             changes: count("added") + count("removed") + count("changed"),
             timeline: timeline.median,
+            first_typed,
             typing,
             heatmap: heatmap.median,
             detail: detail.median,
@@ -210,17 +216,19 @@ impl Asked {
     }
 }
 
-/// Types parts of DNs as people do, all clients at once, and returns the 99th percentile of the answers.
-fn type_dns(options: &Options, server: &Server, query: u64) -> Result<Duration> {
-    const TYPED: &str = "uni/tn-";
+/// Types DNs as people do, letter by letter, all clients at once and each one of its own, and returns the 99th percentile of the answers.
+fn type_dns(options: &Options, server: &Server, query: u64, dns: &[String]) -> Result<Duration> {
+    /// How many letters each of them types.
+    const KEYS: usize = 35;
     let times = Mutex::new(Vec::new());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for client in 0..options.clients {
             let (times, failures) = (&times, &failures);
+            let typed = &dns[client as usize * 997 % dns.len()];
             scope.spawn(move || {
-                for key in 0..TYPED.len() * 5 {
-                    let part = &TYPED[..=(key + client as usize) % TYPED.len()];
+                for key in 0..KEYS {
+                    let part = typed.get(..=key % typed.len()).unwrap_or(typed);
                     let path = format!("/api/time-machine/saved-queries/{query}/dns/?q={}", quoted(part));
                     let start = Instant::now();
                     match server.ask("GET", &path, "") {

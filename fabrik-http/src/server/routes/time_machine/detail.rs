@@ -1,6 +1,5 @@
 //! One snapshot with all its rows, streamed.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 
 use axum::body::Body;
@@ -10,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fabrik_core::arrow::{write_ipc, write_parquet};
 use fabrik_core::store::ReadChunks;
-use fabrik_core::{CLASS_NAME, RowRef, Snapshot, Value, rows};
+use fabrik_core::{CLASS_NAME, RowRef, Snapshot, Value, column_names, rows};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -235,19 +234,7 @@ async fn columns_of(
     if let Some(noted) = noted {
         return Ok(noted);
     }
-    let mut names = BTreeSet::new();
-    let mut stream = rows(store, snapshot).await?;
-    loop {
-        let batch = stream.next_batch().await?;
-        if batch.is_empty() {
-            return Ok(in_order(names));
-        }
-        for (name, _) in batch.iter().flat_map(|row| row.as_ref().attributes()) {
-            if !names.contains(name) {
-                names.insert(name.to_owned());
-            }
-        }
-    }
+    Ok(in_order(column_names(store, snapshot).await?))
 }
 
 async fn write_json(
