@@ -60,7 +60,7 @@ print("wheel: works under", sys.version.split()[0])
 '
 others=0
 for other in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python /usr/bin/python3.[0-9] /usr/bin/python3.[0-9][0-9]; do
-    "$other" -c 'import sys, venv; raise SystemExit(sys.implementation.name != "cpython" or sys.version_info < (3, 9))' \
+    "$other" -c 'import ensurepip, sys, venv; raise SystemExit(sys.implementation.name != "cpython" or sys.version_info < (3, 9))' \
         2>/dev/null || continue
     "$other" -c 'import sysconfig; raise SystemExit(bool(sysconfig.get_config_var("Py_GIL_DISABLED")))' || continue
     others=$((others + 1))
