@@ -13,7 +13,8 @@ from typing import IO, Any
 
 import httpx
 
-BINARY = os.environ.get("FABRIK_BIN", "")
+#: The command, which `python.rs` names; without it these tests cannot run, and fail.
+BINARY = os.environ["FABRIK_BIN"]
 PASSWORD = "correct-horse-battery-9"
 CONTROLLER_PASSWORD = "Marker-81c0-of-a-Controller"
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
-
 PRELUDE = """
 import itertools, json, os, signal, sys, threading, time
 import fabrik

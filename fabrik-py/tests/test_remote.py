@@ -20,8 +20,6 @@ import fabrik
 import pytest
 import server as servers
 
-pytestmark = pytest.mark.skipif(not servers.BINARY, reason="FABRIK_BIN does not name the command")
-
 DN = "uni/tn-common/BD-default"
 NEW = "uni/tn-common/BD-new"
 
@@ -627,8 +625,6 @@ def test_changes_are_read_while_they_are_used(tm: fabrik.TimeMachine, history: l
 def test_arrow_is_that_of_the_engine(
     tm: fabrik.TimeMachine, local: fabrik.TimeMachine, history: list[fabrik.Captured], tmp_path: Path
 ) -> None:
-    pytest.importorskip("pyarrow")
-
     assert tm.rows(history[0]).to_arrow() == local.rows(history[0]).to_arrow()
     tm.rows(history[0]).to_parquet(tmp_path / "rows.parquet")
     assert (tmp_path / "rows.parquet").read_bytes()[:4] == b"PAR1"
