@@ -1,7 +1,7 @@
 //! Servers in processes of their own.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -99,7 +99,29 @@ impl Server {
     ///
     /// No answer, or one that is no success once there is a token.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Result<String> {
-        let mut stream = BufReader::new(TcpStream::connect(self.address)?);
+        let mut answer = String::new();
+        let (status, mut stream) = self.send(method, path, body)?;
+        stream.read_to_string(&mut answer)?;
+        if status >= 400 && !self.token.is_empty() {
+            return Err(format!("{method} {path}: {status} {answer}").into());
+        }
+        Ok(answer)
+    }
+
+    /// Reads the answer to a GET to its last byte without keeping it, and returns how many bytes its body has.
+    ///
+    /// # Errors
+    ///
+    /// No answer, or one that is no success.
+    pub fn count(&self, path: &str) -> Result<u64> {
+        let (status, mut stream) = self.send("GET", path, "")?;
+        let count = io::copy(&mut stream, &mut io::sink())?;
+        if status >= 400 { Err(format!("GET {path}: {status}").into()) } else { Ok(count) }
+    }
+
+    /// Sends one request; returns the status of the answer and what its body is read from.
+    fn send(&self, method: &str, path: &str, body: &str) -> Result<(u16, BufReader<TcpStream>)> {
+        let mut stream = BufReader::with_capacity(64 << 10, TcpStream::connect(self.address)?);
         let (length, token) = (body.len(), &self.token);
         let authorization = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
         // Of HTTP/1.0, so that the body comes as it is and ends with the connection.
@@ -115,12 +137,7 @@ impl Server {
             line.clear();
             stream.read_line(&mut line)?;
         }
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if status >= 400 && !token.is_empty() {
-            return Err(format!("{method} {path}: {status} {answer}").into());
-        }
-        Ok(answer)
+        Ok((status, stream))
     }
 
     /// Returns what the process and its children hold, in bytes.

@@ -140,13 +140,13 @@ pub async fn heatmap_of(
     // Midnight may not exist in a zone; a day's slack and the date of each snapshot decide.
     let from = Utc.from_utc_datetime(&first.and_time(chrono::NaiveTime::MIN)) - TimeDelta::days(1);
     let mut scored = vec![0_u32; days.len()];
-    for snapshot in store.snapshots(&filter.with_range(Some(from), None)).await? {
-        let date = snapshot.captured_at.with_timezone(&timezone).date_naive();
+    for captured in store.changes(&filter.with_range(Some(from), None)).await? {
+        let date = captured.captured_at.with_timezone(&timezone).date_naive();
         let Ok(index) = usize::try_from((date - first).num_days()) else { continue };
         let Some(day) = days.get_mut(index) else { continue };
         day.snapshot_count += 1;
-        day.has_changes += u64::from(snapshot.has_changes());
-        if let Some(changes) = snapshot.changes {
+        if let Some(changes) = captured.changes {
+            day.has_changes += u64::from(changes.total() > 0);
             day.change_score += changes.score();
             scored[index] += 1;
         }

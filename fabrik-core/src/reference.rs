@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
-use crate::store::{QueryHistory, ReadRecords, SnapshotFilter};
+use crate::store::{CapturedQuery, ReadRecords, SnapshotFilter};
 use crate::time::{parse_exact, parse_span};
 
 /// The fewest digits that an id may be cut to.
@@ -92,9 +92,8 @@ async fn resolve_moment(
     moment: &str,
     now: DateTime<Utc>,
 ) -> Result<Snapshot> {
-    let histories = store.queries().await?;
     let Some(moment) = Moment::parse(moment, now) else {
-        if histories.iter().any(|history| history.query.name == reference) {
+        if store.query(reference).await?.is_some() {
             return Err(not_found(
                 reference,
                 &format!("; it is a query: write \"{reference}@latest\" for its newest snapshot"),
@@ -106,7 +105,7 @@ async fn resolve_moment(
             "latest, latest~N, a time with a zone or a span such as -7d after the last @",
         ));
     };
-    let filter = series_filter(&histories, series)?;
+    let filter = series_filter(store, series).await?;
     let filter = match moment {
         Moment::Latest(back) => filter.with_page(back, 1),
         Moment::AsOf(time) => filter.with_range(None, Some(time)).with_page(0, 1),
@@ -119,17 +118,17 @@ async fn resolve_moment(
 }
 
 /// Finds the series that `QUERY` or `QUERY@CONNECTION` names.
-fn series_filter(histories: &[QueryHistory], series: &str) -> Result<SnapshotFilter> {
-    if let Some(history) = histories.iter().find(|history| history.query.name == series) {
-        return one_connection(history, None);
+async fn series_filter(store: &dyn ReadRecords, series: &str) -> Result<SnapshotFilter> {
+    if let Some(found) = store.query(series).await? {
+        return one_connection(&found, None);
     }
     for (at, _) in series.rmatch_indices('@') {
         let (query, connection) = (&series[..at], &series[at + 1..]);
-        if let Some(history) = histories.iter().find(|history| history.query.name == query) {
-            return one_connection(history, Some(connection));
+        if let Some(found) = store.query(query).await? {
+            return one_connection(&found, Some(connection));
         }
     }
-    Err(query_not_found(histories, series))
+    Err(query_not_found(store, series).await)
 }
 
 /// Selects the snapshots of a query on one connection: the one named, or the only one there is.
@@ -138,23 +137,23 @@ fn series_filter(histories: &[QueryHistory], series: &str) -> Result<SnapshotFil
 ///
 /// [`NotFound`](crate::ErrorKind::NotFound) when the query was not captured on the one named,
 /// [`Ambiguous`](crate::ErrorKind::Ambiguous) when none is named and there are several.
-pub fn one_connection(history: &QueryHistory, connection: Option<&str>) -> Result<SnapshotFilter> {
-    let of_query = SnapshotFilter::of_query(history.query.id);
-    let name = &history.query.name;
+pub fn one_connection(captured: &CapturedQuery, connection: Option<&str>) -> Result<SnapshotFilter> {
+    let of_query = SnapshotFilter::of_query(captured.query.id);
+    let name = &captured.query.name;
     match connection {
-        Some(wanted) => match history.connections.iter().find(|connection| connection.name == wanted) {
+        Some(wanted) => match captured.connections.iter().find(|connection| connection.name == wanted) {
             Some(connection) => Ok(of_query.with_connection(Some(connection.id))),
             None => Err(Error::QueryNotFound {
                 name: format!("{name}@{wanted}"),
-                hint: match &history.connections[..] {
+                hint: match &captured.connections[..] {
                     [] => format!("; {name:?} was captured without a connection"),
                     some => format!("; {name:?} was captured on {}", names(some.iter().map(|one| &one.name))),
                 },
             }),
         },
-        None if history.connections.len() > 1 => Err(Error::Ambiguous {
+        None if captured.connections.len() > 1 => Err(Error::Ambiguous {
             reference: name.clone(),
-            candidates: history.connections.iter().map(|connection| format!("{name}@{}", connection.name)).collect(),
+            candidates: captured.connections.iter().map(|connection| format!("{name}@{}", connection.name)).collect(),
         }),
         None => Ok(of_query),
     }
@@ -169,16 +168,19 @@ fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
 /// # Errors
 ///
 /// [`NotFound`](crate::ErrorKind::NotFound), naming queries that are there.
-pub async fn find_query(store: &dyn ReadRecords, name: &str) -> Result<QueryHistory> {
-    let mut histories = store.queries().await?;
-    match histories.iter().position(|history| history.query.name == name) {
-        Some(found) => Ok(histories.swap_remove(found)),
-        None => Err(query_not_found(&histories, name)),
+pub async fn find_query(store: &dyn ReadRecords, name: &str) -> Result<CapturedQuery> {
+    match store.query(name).await? {
+        Some(found) => Ok(found),
+        None => Err(query_not_found(store, name).await),
     }
 }
 
-fn query_not_found(histories: &[QueryHistory], name: &str) -> Error {
-    let hint = match histories {
+async fn query_not_found(store: &dyn ReadRecords, name: &str) -> Error {
+    let histories = match store.queries().await {
+        Ok(histories) => histories,
+        Err(error) => return error,
+    };
+    let hint = match &histories[..] {
         [] => "; the store has no queries yet".to_owned(),
         some => format!("; there is {}", names(some.iter().take(8).map(|history| &history.query.name))),
     };

@@ -1,6 +1,7 @@
 //! Finds DNs by a part of them.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memchr::memmem;
 use rayon::prelude::*;
@@ -16,6 +17,10 @@ use crate::tree::reader::TreeReader;
 
 /// The most DNs one search gives.
 const MAX_LIMIT: usize = 200;
+/// How many searches an index remembers: the last of as many people who type at once.
+const MOST_RECENT: usize = 64;
+/// How many places of DNs it remembers of each, so that a search takes 32 KiB at most.
+const MOST_PLACES: usize = 4_096;
 
 /// Some DNs of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,11 +77,29 @@ fn check_limit(limit: usize) -> Result<()> {
     if limit == 0 { Err(Error::invalid("limit", "0", "a number from 1 to 200")) } else { Ok(()) }
 }
 
-/// The DNs of one snapshot in memory, ready to be searched: twice the length of each and some 40 bytes more.
+/// The DNs of one snapshot in memory, ready to be searched: twice the length of each and some 40 bytes more, and up to
+/// 2 MiB for what was found lately.
 #[derive(Debug, Default)]
 pub struct KeyIndex {
     blocks: Vec<Block>,
+    recent: Recent,
 }
+
+/// What was found lately, the last in front: whoever types on is answered from what the letters before had found.
+#[derive(Debug, Default)]
+struct Recent(Mutex<VecDeque<(Arc<str>, Arc<Hits>)>>);
+
+/// Where a text is.
+#[derive(Debug, Default)]
+struct Hits {
+    /// How many DNs contain it.
+    total: usize,
+    /// The first of them, ascending: all where they are not too many.
+    places: Vec<Place>,
+}
+
+/// A block and an entry in it.
+type Place = (u32, u32);
 
 /// DNs of some leaves, ascending, each once.
 #[derive(Debug, Default)]
@@ -131,30 +154,85 @@ impl KeyIndex {
         self.blocks.is_empty()
     }
 
-    /// Finds DNs as [`search_keys`] does. Looks at every DN once, on all cores; nothing is read.
+    /// Finds DNs as [`search_keys`] does. Nothing is read: this looks at every DN, on all cores, or only at those that the
+    /// text without its last letters was found in shortly before.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a limit of 0.
     pub fn search(&self, part: &str, limit: usize) -> Result<KeyPage> {
         check_limit(limit)?;
-        let limit = limit.min(MAX_LIMIT);
-        let wanted = part.to_lowercase();
+        let hits = self.hits(&part.to_lowercase());
+        let shown = hits.places.iter().take(limit.min(MAX_LIMIT)).map(|&(block, entry)| {
+            let (block, entry) = (&self.blocks[block as usize], entry as usize);
+            KeyEntry {
+                dn: block.dn(entry).to_owned(),
+                class_name: block.entries[entry].class.as_deref().map(str::to_owned),
+            }
+        });
+        let dns: Vec<KeyEntry> = shown.collect();
+        Ok(KeyPage { count: dns.len(), total_matches: hits.total, truncated: hits.total > dns.len(), dns })
+    }
+
+    fn hits(&self, wanted: &str) -> Arc<Hits> {
         let finder = memmem::Finder::new(wanted.as_bytes());
-        let hits = |block: &Block| block.hits(&finder, limit);
-        let hits: Vec<(usize, Vec<usize>)> = self.blocks.par_iter().with_min_len(8).map(hits).collect();
-        let mut page = KeyPage { dns: Vec::new(), count: 0, total_matches: 0, truncated: false };
-        for (block, (n_hits, hits)) in self.blocks.iter().zip(hits) {
-            page.total_matches += n_hits;
-            let room = limit - page.dns.len();
-            page.dns.extend(hits.into_iter().take(room).map(|hit| KeyEntry {
-                dn: block.dn(hit).to_owned(),
-                class_name: block.entries[hit].class.as_deref().map(str::to_owned),
-            }));
+        let found = match self.recent.find(wanted) {
+            Some((known, hits)) if *known == *wanted => return hits,
+            Some((_, wider)) => wider.narrowed(|&(block, entry)| self.blocks[block as usize].has(entry, &finder)),
+            None => {
+                let hits = |(number, block): (usize, &Block)| block.hits(narrow(number), &finder);
+                Hits::of(self.blocks.par_iter().with_min_len(8).enumerate().map(hits).collect())
+            }
+        };
+        let found = Arc::new(found);
+        self.recent.remember(wanted, Arc::clone(&found));
+        found
+    }
+}
+
+/// Numbers blocks and their entries, of which there is one for each row of a snapshot at most.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).expect("an index has fewer than 2^32 entries")
+}
+
+impl Recent {
+    /// Returns the hits of a text, or else of the longest of its beginnings that all hits are known of.
+    fn find(&self, wanted: &str) -> Option<(Arc<str>, Arc<Hits>)> {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let helps = |(known, hits): &&(Arc<str>, Arc<Hits>)| {
+            **known == *wanted || (hits.places.len() == hits.total && wanted.starts_with(&**known))
+        };
+        let best = recent.iter().filter(helps).max_by_key(|(known, _)| known.len()).cloned()?;
+        if *best.0 == *wanted
+            && let Some(place) = recent.iter().position(|(known, _)| *known == best.0)
+            && let Some(used) = recent.remove(place)
+        {
+            recent.push_front(used);
         }
-        page.count = page.dns.len();
-        page.truncated = page.total_matches > page.count;
-        Ok(page)
+        Some(best)
+    }
+
+    fn remember(&self, wanted: &str, hits: Arc<Hits>) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have typed the same in the meantime.
+        recent.retain(|(known, _)| **known != *wanted);
+        recent.push_front((wanted.into(), hits));
+        recent.truncate(MOST_RECENT);
+    }
+}
+
+impl Hits {
+    /// Puts together what was found in one block after the other.
+    fn of(found: Vec<Vec<Place>>) -> Self {
+        let total = found.iter().map(Vec::len).sum();
+        let keep = if total > MOST_PLACES { MAX_LIMIT } else { total };
+        Self { total, places: found.into_iter().flatten().take(keep).collect() }
+    }
+
+    /// Returns those of all places that have something else, too.
+    fn narrowed(&self, has: impl Fn(&Place) -> bool) -> Self {
+        let places: Vec<Place> = self.places.iter().copied().filter(has).collect();
+        Self { total: places.len(), places }
     }
 }
 
@@ -212,12 +290,20 @@ impl Block {
         }
     }
 
-    /// Returns how many entries have a DN that contains what is looked for, and the first of them.
-    fn hits(&self, finder: &memmem::Finder<'_>, limit: usize) -> (usize, Vec<usize>) {
+    /// Returns whether the DN of an entry contains what is looked for.
+    fn has(&self, entry: u32, finder: &memmem::Finder<'_>) -> bool {
+        let entry = entry as usize;
+        let start = if entry == 0 { 0 } else { self.entries[entry - 1].folded_end };
+        // Without the line end.
+        finder.find(&self.folded.as_bytes()[start..self.entries[entry].folded_end - 1]).is_some()
+    }
+
+    /// Returns the entries whose DN contains what is looked for, as places in the block `number`.
+    fn hits(&self, number: u32, finder: &memmem::Finder<'_>) -> Vec<Place> {
         if finder.needle().is_empty() {
-            return (self.entries.len(), (0..self.entries.len().min(limit)).collect());
+            return (0..narrow(self.entries.len())).map(|entry| (number, entry)).collect();
         }
-        let (mut n_hits, mut hits) = (0, Vec::new());
+        let mut hits = Vec::new();
         let (mut from, mut entry) = (0, 0);
         while let Some(found) = finder.find(&self.folded.as_bytes()[from..]) {
             let at = from + found;
@@ -228,15 +314,12 @@ impl Block {
             let end = self.entries[entry].folded_end;
             // A DN may hold a line end itself, and so may what is looked for: then it must not cross DNs.
             if at + finder.needle().len() < end {
-                n_hits += 1;
-                if hits.len() < limit {
-                    hits.push(entry);
-                }
+                hits.push((number, narrow(entry)));
                 from = end;
             } else {
                 from = at + 1;
             }
         }
-        (n_hits, hits)
+        hits
     }
 }

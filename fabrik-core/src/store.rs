@@ -20,11 +20,13 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use uuid::Uuid;
 
 use crate::chunk::NewChunk;
 use crate::error::Result;
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
-use crate::snapshot::{Connection, Query, Series, Snapshot};
+use crate::snapshot::{ChangeSummary, Connection, Query, Series, Snapshot};
 
 pub use cancellable::CancellableStore;
 #[cfg(any(test, feature = "conformance"))]
@@ -54,8 +56,14 @@ pub trait ReadRecords: fmt::Debug + Send + Sync {
     /// Lists the queries that the store knows, by name, with the snapshots each has.
     async fn queries(&self) -> Result<Vec<QueryHistory>>;
 
+    /// Finds a query by its exact name, whatever number of others there are; `None` for an unknown one.
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>>;
+
     /// Lists snapshots newest first: by capture time, then by id.
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>>;
+
+    /// Lists in the same order how much the snapshots changed, which is less to read than their whole records.
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>>;
 
     /// Lists every stored chunk, in no particular order.
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>>;
@@ -236,6 +244,37 @@ impl SnapshotFilter {
         self.id_prefix = Some(prefix.into());
         self
     }
+}
+
+/// Returns the first and the last id that begin with these digits; `None` when none can.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn ids_that_start_with(digits: &str) -> Option<(Uuid, Uuid)> {
+    let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+    if digits.len() > 32 || !digits.bytes().all(is_digit) {
+        return None;
+    }
+    let filled_up = |with: &str| Uuid::try_parse(&format!("{digits}{}", with.repeat(32 - digits.len()))).ok();
+    Some((filled_up("0")?, filled_up("f")?))
+}
+
+/// A query and where it was captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CapturedQuery {
+    /// The query.
+    pub query: Query,
+    /// The connections it was captured on, by name.
+    pub connections: Vec<Connection>,
+}
+
+/// How much changed at one capture: what a heatmap needs of a snapshot's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CapturedChanges {
+    /// When the snapshot was captured.
+    pub captured_at: DateTime<Utc>,
+    /// What changed since the one before it; `None` for the first of a series.
+    pub changes: Option<ChangeSummary>,
 }
 
 /// A query and what the store holds of it.

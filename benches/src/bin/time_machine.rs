@@ -164,7 +164,7 @@ struct Asked {
     typing: Duration,
     heatmap: Duration,
     detail: Duration,
-    detail_bytes: usize,
+    detail_bytes: u64,
 }
 
 impl Asked {
@@ -202,7 +202,7 @@ impl Asked {
         let listed: Value = serde_json::from_str(&listed)?;
         let id = listed["results"][0]["id"].as_str().ok_or("no snapshot is listed")?;
         let path = format!("/api/time-machine/snapshots/{id}/");
-        let detail = Timed::of(options.runs, || server.ask("GET", &path, ""))?;
+        let detail = Timed::of(options.runs, || server.count(&path))?;
         Ok(Self {
             compare: compare.median,
             changes: count("added") + count("removed") + count("changed"),
@@ -211,7 +211,7 @@ impl Asked {
             typing,
             heatmap: heatmap.median,
             detail: detail.median,
-            detail_bytes: detail.result.len(),
+            detail_bytes: detail.result,
         })
     }
 }
@@ -220,6 +220,8 @@ impl Asked {
 fn type_dns(options: &Options, server: &Server, query: u64, dns: &[String]) -> Result<Duration> {
     /// How many letters each of them types.
     const KEYS: usize = 35;
+    /// A quick hand: five keys a second.
+    const PAUSE: Duration = Duration::from_millis(200);
     let times = Mutex::new(Vec::new());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -227,6 +229,8 @@ fn type_dns(options: &Options, server: &Server, query: u64, dns: &[String]) -> R
             let (times, failures) = (&times, &failures);
             let typed = &dns[client as usize * 997 % dns.len()];
             scope.spawn(move || {
+                // No two people begin in the same moment.
+                thread::sleep(PAUSE * client / options.clients);
                 for key in 0..KEYS {
                     let part = typed.get(..=key % typed.len()).unwrap_or(typed);
                     let path = format!("/api/time-machine/saved-queries/{query}/dns/?q={}", quoted(part));
@@ -235,8 +239,7 @@ fn type_dns(options: &Options, server: &Server, query: u64, dns: &[String]) -> R
                         Ok(_) => times.lock().expect("no client panics").push(start.elapsed()),
                         Err(error) => failures.lock().expect("no client panics").push(error.to_string()),
                     }
-                    // A quick hand: five keys a second.
-                    thread::sleep(Duration::from_millis(200));
+                    thread::sleep(PAUSE);
                 }
             });
         }

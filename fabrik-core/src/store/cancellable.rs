@@ -5,7 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use super::{
+    CapturedChanges, CapturedQuery, Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
+    StoredChunk, Transaction,
+};
 use crate::cancel::Cancel;
 use crate::chunk::NewChunk;
 use crate::error::Result;
@@ -42,8 +45,16 @@ impl<S: Store + ?Sized> ReadRecords for CancellableStore<S> {
         self.cancel.watch(self.inner.queries()).await
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        self.cancel.watch(self.inner.query(name)).await
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         self.cancel.watch(self.inner.snapshots(filter)).await
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        self.cancel.watch(self.inner.changes(filter)).await
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
@@ -90,8 +101,16 @@ impl ReadRecords for CancellableTransaction<'_> {
         self.cancel.watch(self.inner.queries()).await
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        self.cancel.watch(self.inner.query(name)).await
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         self.cancel.watch(self.inner.snapshots(filter)).await
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        self.cancel.watch(self.inner.changes(filter)).await
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {

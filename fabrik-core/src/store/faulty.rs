@@ -6,7 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use super::{
+    CapturedChanges, CapturedQuery, Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
+    StoredChunk, Transaction,
+};
 use crate::cancel::Cancel;
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
@@ -91,9 +94,19 @@ impl<S: Store> ReadRecords for FaultyStore<S> {
         self.inner.queries().await
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        self.faults.count("looking for a query")?;
+        self.inner.query(name).await
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         self.faults.count("listing snapshots")?;
         self.inner.snapshots(filter).await
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        self.faults.count("listing changes")?;
+        self.inner.changes(filter).await
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
@@ -146,9 +159,19 @@ impl ReadRecords for FaultyTransaction<'_> {
         self.inner.queries().await
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        self.faults.count("looking for a query")?;
+        self.inner.query(name).await
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         self.faults.count("listing snapshots")?;
         self.inner.snapshots(filter).await
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        self.faults.count("listing changes")?;
+        self.inner.changes(filter).await
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {

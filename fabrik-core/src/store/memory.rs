@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 
-use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use super::{
+    CapturedChanges, CapturedQuery, Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
+    StoredChunk, Transaction,
+};
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
@@ -91,13 +94,22 @@ impl State {
         found.into_iter().skip(skip).take(limit).collect()
     }
 
+    fn query(&self, name: &str) -> Option<CapturedQuery> {
+        let query = Query { id: *self.queries.get(name)?, name: name.to_owned() };
+        let connections = connections(&self.snapshots(&SnapshotFilter::of_query(query.id)));
+        Some(CapturedQuery { query, connections })
+    }
+
+    fn changes(&self, filter: &SnapshotFilter) -> Vec<CapturedChanges> {
+        let changes =
+            |snapshot: Snapshot| CapturedChanges { captured_at: snapshot.captured_at, changes: snapshot.changes };
+        self.snapshots(filter).into_iter().map(changes).collect()
+    }
+
     fn queries(&self) -> Vec<QueryHistory> {
         let history = |(name, &id): (&String, &i64)| {
             let snapshots = self.snapshots(&SnapshotFilter::of_query(id));
-            let mut connections: Vec<Connection> =
-                snapshots.iter().filter_map(|snapshot| snapshot.series.connection.clone()).collect();
-            connections.sort_by(|before, after| before.name.cmp(&after.name));
-            connections.dedup();
+            let connections = connections(&snapshots);
             QueryHistory {
                 query: Query { id, name: name.clone() },
                 connections,
@@ -127,6 +139,15 @@ impl State {
     }
 }
 
+/// Lists the connections that some snapshots were captured on, by name.
+fn connections(snapshots: &[Snapshot]) -> Vec<Connection> {
+    let mut connections: Vec<Connection> =
+        snapshots.iter().filter_map(|snapshot| snapshot.series.connection.clone()).collect();
+    connections.sort_by(|before, after| before.name.cmp(&after.name));
+    connections.dedup();
+    connections
+}
+
 #[async_trait]
 impl ReadChunks for MemoryStore {
     async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
@@ -140,8 +161,16 @@ impl ReadRecords for MemoryStore {
         Ok(self.state().queries())
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        Ok(self.state().query(name))
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         Ok(self.state().snapshots(filter))
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        Ok(self.state().changes(filter))
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
@@ -206,8 +235,16 @@ impl ReadRecords for MemoryTransaction<'_> {
         Ok(self.state.queries())
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        Ok(self.state.query(name))
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         Ok(self.state.snapshots(filter))
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        Ok(self.state.changes(filter))
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {

@@ -27,7 +27,10 @@ use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 
 use super::frame::Dictionaries;
-use super::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction};
+use super::{
+    CapturedChanges, CapturedQuery, Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
+    StoredChunk, Transaction,
+};
 use crate::error::Result;
 use crate::id::ChunkId;
 use crate::snapshot::Snapshot;
@@ -96,8 +99,16 @@ impl ReadRecords for PostgresStore {
         reading!(self, connection => records::queries(self, connection))
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        reading!(self, connection => records::query_named(self, connection, name))
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         reading!(self, connection => records::snapshots(self, connection, filter))
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        reading!(self, connection => records::changes(self, connection, filter))
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {

@@ -22,7 +22,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::frame::{Dictionaries, needs_base};
 use super::packed::{Fetched, MAX_CHAIN, Stored, pack};
 use super::{
-    Document, OpenMode, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction,
+    CapturedChanges, CapturedQuery, Document, OpenMode, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
+    StoredChunk, Transaction,
 };
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
@@ -150,8 +151,16 @@ impl ReadRecords for SqliteStore {
         self.with(|connection| records::queries(self, connection))
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        self.with(|connection| records::query(self, connection, name))
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         self.with(|connection| records::snapshots(self, connection, filter))
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        self.with(|connection| records::changes(self, connection, filter))
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {
@@ -237,8 +246,16 @@ impl ReadRecords for SqliteTransaction<'_> {
         self.with(|connection| records::queries(self.store, connection))
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        self.with(|connection| records::query(self.store, connection, name))
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         self.with(|connection| records::snapshots(self.store, connection, filter))
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        self.with(|connection| records::changes(self.store, connection, filter))
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {

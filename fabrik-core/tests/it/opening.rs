@@ -116,7 +116,7 @@ fn a_store_that_was_brought_up_to_date_is_like_a_new_one() {
     drop(SqliteStore::open(&old.0, OpenMode::Existing).unwrap());
 
     assert_eq!(schema(&old.0), schema(&new.0));
-    assert_eq!(schema(&old.0).0, 2);
+    assert_eq!(schema(&old.0).0, 3);
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn a_store_of_format_1_may_be_opened_many_times_at_once() {
 fn a_file_of_a_newer_format_is_refused() {
     let folder = closed();
     let path = folder.path().join("fabrik.db");
-    change(&path, "PRAGMA user_version = 3");
+    change(&path, "PRAGMA user_version = 4");
 
-    assert_refused(&path, "it has format 3, and this version reads formats 1 to 2");
+    assert_refused(&path, "it has format 4, and this version reads formats 1 to 3");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use fabrik_core::store::MemoryStore;
-use fabrik_core::{ErrorKind, search_keys};
+use fabrik_core::{ErrorKind, KeyIndex, search_keys};
 use proptest::prelude::*;
 
-use crate::helpers::{block_on, capture, capture_with, options};
+use crate::helpers::{block_on, capture, capture_with, list, options};
 use crate::model::{self, to_json};
 
 proptest! {
@@ -40,6 +40,38 @@ proptest! {
             rows.sort();
             prop_assert_eq!(&found.dn, &dn);
             prop_assert_eq!(&found.class_name, &rows[0].1);
+        }
+    }
+}
+
+/// People who type, letter by letter and all at once, find in one index what each finds in one of their own.
+#[test]
+fn what_was_typed_before_changes_nothing() {
+    // More than an index remembers the places of, and one with a line end.
+    let mut dns: Vec<String> = (0..6_000).map(|i| format!("uni/tn-{:02}/BD-{i:04}", i % 30)).collect();
+    dns.push("uni/tn-07\n/BD-X".into());
+    dns.sort();
+    let store = MemoryStore::default();
+    capture(&store, 1, dns.iter().map(|dn| serde_json::json!({ "dn": dn }).to_string()));
+    let snapshot = list(&store).remove(0);
+    let index = block_on(KeyIndex::load(&store, &snapshot)).unwrap();
+    let typed = ["UNI/tn-07/bd-0", "uni/tn-07\n/BD", "n-29/BD-59", "bd-123", "D-1230", "uni/tn-31", "\n/bd"];
+
+    for round in 0..2 {
+        for length in 0..=typed.iter().map(|text| text.len()).max().unwrap() {
+            for text in typed {
+                // In the second round letters are taken back.
+                let length = if round == 0 { length } else { text.len().saturating_sub(length) };
+                let part = &text[..length.min(text.len())];
+
+                let page = index.search(part, 20).unwrap();
+
+                let wanted = part.to_lowercase();
+                let expected: Vec<&String> = dns.iter().filter(|dn| dn.to_lowercase().contains(&wanted)).collect();
+                assert_eq!((page.total_matches, page.truncated), (expected.len(), expected.len() > 20), "{part:?}");
+                let found = page.dns.iter().map(|entry| &entry.dn);
+                assert!(found.eq(expected.into_iter().take(20)), "{part:?}");
+            }
         }
     }
 }

@@ -6,7 +6,6 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 use fabrik_core::arrow::{write_ipc, write_parquet};
-use fabrik_core::store::ReadChunks;
 use fabrik_core::{Coverage, Snapshot, Verdict, resolve, rows, view};
 
 use super::capture::{describe_verdict, kept};
@@ -55,8 +54,16 @@ impl Show {
         let out = &mut session.out;
         let default = if out.is_terminal { ShowFormat::Table } else { ShowFormat::Json };
         match self.format.unwrap_or(default) {
-            ShowFormat::Json => print_json(&*store, &snapshot, out).await?,
-            ShowFormat::Ndjson => print_lines(&*store, &snapshot, out).await?,
+            ShowFormat::Json => {
+                let mut head = serde_json::to_vec(&view::snapshot(&snapshot))?;
+                // The rows become the last member of the object.
+                head.pop();
+                head.extend_from_slice(b",\"rows\":");
+                out.write_all(&head)?;
+                rows(&*store, &snapshot).await?.write_array(out).await?;
+                out.write_all(b"}\n")?;
+            }
+            ShowFormat::Ndjson => rows(&*store, &snapshot).await?.write_lines(out).await?,
             ShowFormat::Csv => columns::print_csv(&*store, &snapshot, out).await?,
             ShowFormat::Arrow => write_ipc(&*store, &snapshot, out).await?,
             ShowFormat::Parquet => write_parquet(&*store, &snapshot, out).await?,
@@ -81,36 +88,6 @@ fn refuse_bytes_in_a_terminal(format: ShowFormat, is_terminal: bool) -> Result<(
     let problem =
         format!("--format {name} writes bytes that no terminal shows: expected a file, `> rows.{ending}`, or a pipe");
     Err(Failure::Usage(problem))
-}
-
-async fn print_json(store: &dyn ReadChunks, snapshot: &Snapshot, out: &mut Output) -> Result<(), Failure> {
-    let mut head = serde_json::to_vec(&view::snapshot(snapshot))?;
-    // The rows become the last member of the object.
-    head.pop();
-    out.write_all(&head)?;
-    out.write_all(b",\"rows\":[")?;
-    let mut stream = rows(store, snapshot).await?;
-    let (mut lines, mut is_first) = (Vec::new(), true);
-    while stream.next_lines(&mut lines).await? {
-        // Within a row a line end is always escaped, so those that there are stand between rows.
-        lines.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b',');
-        if lines.pop().is_some() {
-            out.write_all(if std::mem::take(&mut is_first) { b"" } else { b"," })?;
-            out.write_all(&lines)?;
-        }
-        lines.clear();
-    }
-    Ok(out.write_all(b"]}\n")?)
-}
-
-async fn print_lines(store: &dyn ReadChunks, snapshot: &Snapshot, out: &mut Output) -> Result<(), Failure> {
-    let mut stream = rows(store, snapshot).await?;
-    let mut lines = Vec::new();
-    while stream.next_lines(&mut lines).await? {
-        out.write_all(&lines)?;
-        lines.clear();
-    }
-    Ok(())
 }
 
 /// Prints what is known of a snapshot beside its rows.

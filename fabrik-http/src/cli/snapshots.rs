@@ -1,7 +1,7 @@
 //! `fabrik snapshots`: the snapshots of a query.
 
 use clap::Args;
-use fabrik_core::store::{QueryHistory, SnapshotFilter};
+use fabrik_core::store::{CapturedQuery, SnapshotFilter};
 use fabrik_core::{ChangeSummary, Coverage, Snapshot, Verdict, find_query, view};
 
 use super::exit::{Exit, Failure};
@@ -42,7 +42,7 @@ impl Snapshots {
     }
 }
 
-fn connection_id(history: &QueryHistory, name: &str) -> Result<i64, Failure> {
+fn connection_id(history: &CapturedQuery, name: &str) -> Result<i64, Failure> {
     let found = history.connections.iter().find(|connection| connection.name == name);
     found.map(|connection| connection.id).ok_or_else(|| {
         let names: Vec<&str> = history.connections.iter().map(|connection| connection.name.as_str()).collect();

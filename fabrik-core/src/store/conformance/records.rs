@@ -79,6 +79,7 @@ pub async fn records_come_back_with_every_field(store: &dyn Store) {
 
     for expected in made {
         let filter = SnapshotFilter::default().with_id_prefix(expected.id.as_uuid().simple().to_string());
+        assert_eq!(list(store, filter.clone()).await.len(), 1);
         let found = store.snapshots(&filter).await.unwrap();
 
         assert_eq!(found, std::slice::from_ref(&expected));
@@ -173,6 +174,8 @@ pub async fn filters_select_by_the_start_of_an_id(store: &dyn Store) {
     assert_eq!(start("0198abcd000070008000000000000001").await, [one]);
     assert!(start("abcd").await.is_empty());
     assert_eq!(start("").await, [other, one]);
+    assert!(start("0198ABCD").await.is_empty());
+    assert!(start("0198abcd0000700080000000000000010").await.is_empty());
 }
 
 /// Pages of a listing follow one another without gaps.
@@ -210,6 +213,13 @@ pub async fn queries_are_listed_by_name_with_their_history(store: &dyn Store) {
 
     let names: Vec<&str> = queries.iter().map(|history| &*history.query.name).collect();
     assert_eq!(names, ["Zones", "empty", "zones"]);
+    assert_eq!(list(store, SnapshotFilter::default()).await, [3, 4, 2, 1]);
+    for history in &queries {
+        let found = store.query(&history.query.name).await.unwrap().unwrap();
+        assert_eq!((&found.query, &found.query.name), (&history.query, &history.query.name));
+        assert_eq!(found.connections, history.connections);
+    }
+    assert!(store.query("zone").await.unwrap().is_none());
     let zones = &queries[2];
     assert_eq!(zones.connections.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["east", "west"]);
     assert_eq!((zones.snapshot_count, zones.latest_snapshot_at, zones.last_change_at), (3, Some(at(7)), Some(at(1))));
@@ -255,6 +265,11 @@ pub async fn names_are_told_apart_by_every_byte(store: &dyn Store) {
         assert!(numbers[..i].iter().all(|other| other.query.id != one.query.id && other.connection != one.connection));
     }
     assert_eq!(store.queries().await.unwrap().len(), names.len());
+    for (name, series) in names.iter().zip(&numbers) {
+        let found = store.query(name).await.unwrap().unwrap();
+        assert_eq!((&found.query, &*found.query.name, &found.connections[..]), (&series.query, *name, &[][..]));
+    }
+    assert!(store.query("é ").await.unwrap().is_none());
 }
 
 /// Deleting records counts those that were there and leaves the others.
@@ -295,6 +310,12 @@ pub async fn a_new_store_is_empty_and_sound(store: &dyn Store) {
     store.disk_bytes().await.unwrap();
 }
 
+/// Lists snapshots, and holds what is told of their changes against their records.
 async fn list(store: &dyn Store, filter: SnapshotFilter) -> Vec<u128> {
-    store.snapshots(&filter).await.unwrap().iter().map(|snapshot| snapshot.id.as_uuid().as_u128()).collect()
+    let listed = store.snapshots(&filter).await.unwrap();
+    let changes = |snapshot: &Snapshot| (snapshot.captured_at, snapshot.changes);
+    let told = store.changes(&filter).await.unwrap();
+    let told: Vec<_> = told.into_iter().map(|captured| (captured.captured_at, captured.changes)).collect();
+    assert_eq!(told, listed.iter().map(changes).collect::<Vec<_>>());
+    listed.iter().map(|snapshot| snapshot.id.as_uuid().as_u128()).collect()
 }

@@ -24,9 +24,9 @@ const OLDEST: u32 = 140_000;
 const MAKING: i32 = 0x4641_424b;
 
 /// The version of the tables and of what their columns hold, kept in `fabrik_store`.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 /// The statements that lead to each format from the one before it. `ARCHITECTURE.md` describes the tables.
-const STEPS: [&str; 1] = [FORMAT_1];
+const STEPS: [&str; 2] = [FORMAT_1, FORMAT_2];
 
 /// Free text is `bytea`: PostgreSQL's own texts hold no NUL, depend on the encoding of the database, and sort by locale.
 ///
@@ -74,6 +74,15 @@ CREATE TABLE dictionary (
   content bytea NOT NULL
 );
 CREATE TABLE document (kind bytea NOT NULL, name bytea NOT NULL, body bytea NOT NULL, PRIMARY KEY (kind, name));
+";
+
+/// The first index holds all that a heatmap reads of a record. The second finds the newest snapshot on a connection, and
+/// whether a query has any there, at one place.
+const FORMAT_2: &str = "
+DROP INDEX snapshot_by_time;
+CREATE INDEX snapshot_by_time ON snapshot (query, captured_at, id)
+  INCLUDE (previous, added, removed, changed, unchanged, connection);
+CREATE INDEX snapshot_by_connection ON snapshot (query, connection, captured_at, id);
 ";
 
 impl PostgresStore {

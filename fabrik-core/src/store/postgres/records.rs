@@ -9,7 +9,7 @@ use super::PostgresStore;
 use crate::error::{BoxError, Error, Result};
 use crate::id::{ChunkId, SnapshotId, VersionHash};
 use crate::snapshot::{ChangeSummary, Connection, Query, Series, Snapshot};
-use crate::store::{QueryHistory, SnapshotFilter};
+use crate::store::{CapturedChanges, CapturedQuery, QueryHistory, SnapshotFilter, ids_that_start_with};
 
 const SELECT: &str = "
 SELECT s.id, s.query, q.name, s.connection, c.name, s.captured_at, s.captured_by, s.key, s.root, s.version_hash,
@@ -59,12 +59,56 @@ pub(super) async fn queries(store: &PostgresStore, connection: &mut PgConnection
     rows.into_iter().map(history).collect::<sqlx::Result<_>>().map_err(failed())
 }
 
+pub(super) async fn query_named(
+    store: &PostgresStore,
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<Option<CapturedQuery>> {
+    let failed = || store.failed("looking for a query");
+    let found = query_scalar("SELECT id FROM query WHERE name = $1").bind(name.as_bytes());
+    let Some(id) = found.fetch_optional(&mut *connection).await.map_err(failed())? else { return Ok(None) };
+    // One look into an index for each connection, however many snapshots there are.
+    let rows = query(
+        "SELECT c.id, c.name FROM connection c
+         WHERE EXISTS (SELECT FROM snapshot s WHERE s.query = $1 AND s.connection = c.id) ORDER BY c.name",
+    );
+    let rows = rows.bind(id).fetch_all(connection).await.map_err(failed())?;
+    let known = |row: &PgRow| Ok(Connection { id: row.try_get(0)?, name: text(row, 1)? });
+    let connections = rows.iter().map(known).collect::<sqlx::Result<_>>().map_err(failed())?;
+    Ok(Some(CapturedQuery { query: Query { id, name: name.to_owned() }, connections }))
+}
+
 pub(super) async fn snapshots(
     store: &PostgresStore,
     connection: &mut PgConnection,
     filter: &SnapshotFilter,
 ) -> Result<Vec<Snapshot>> {
-    let mut select = QueryBuilder::<Postgres>::new(SELECT);
+    let Some(mut select) = select(SELECT, filter) else { return Ok(Vec::new()) };
+    let rows = select.build().fetch_all(connection).await.map_err(store.failed("listing snapshots"))?;
+    rows.iter().map(snapshot).collect()
+}
+
+/// Reads what the index by time holds, and no record.
+pub(super) async fn changes(
+    store: &PostgresStore,
+    connection: &mut PgConnection,
+    filter: &SnapshotFilter,
+) -> Result<Vec<CapturedChanges>> {
+    const SELECT: &str = "SELECT s.captured_at, s.previous, s.added, s.removed, s.changed, s.unchanged, s.id
+        FROM snapshot s WHERE true";
+    let Some(mut select) = select(SELECT, filter) else { return Ok(Vec::new()) };
+    let rows = select.build().fetch_all(connection).await.map_err(store.failed("listing changes"))?;
+    let read = |row: &PgRow| {
+        let captured_at = DateTime::from_timestamp_micros(row.try_get(0)?).ok_or("its time is out of range")?;
+        Ok(CapturedChanges { captured_at, changes: change_summary(row, 1)? })
+    };
+    let name = |row: &PgRow| row.try_get(6).map_or_else(|_| "?".to_owned(), |id| SnapshotId::new(id).to_string());
+    rows.iter().map(|row| read(row).map_err(|problem| damaged(name(row), &problem))).collect()
+}
+
+/// Returns a statement that goes on to select what a filter says, newest first; `None` for what nothing matches.
+fn select(start: &str, filter: &SnapshotFilter) -> Option<QueryBuilder<Postgres>> {
+    let mut select = QueryBuilder::new(start);
     if let Some(query) = filter.query {
         select.push(" AND s.query = ").push_bind(query);
     }
@@ -80,46 +124,44 @@ pub(super) async fn snapshots(
         select.push(" AND s.captured_at <= ").push_bind(to.timestamp_micros());
     }
     if let Some(prefix) = &filter.id_prefix {
-        let Some((first, last)) = ids_that_start_with(prefix) else { return Ok(Vec::new()) };
+        let (first, last) = ids_that_start_with(prefix)?;
         select.push(" AND s.id BETWEEN ").push_bind(first).push(" AND ").push_bind(last);
     }
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     select.push(" ORDER BY s.captured_at DESC, s.id DESC LIMIT ").push_bind(filter.limit.map(count));
     select.push(" OFFSET ").push_bind(count(filter.skip));
-    let rows = select.build().fetch_all(connection).await.map_err(store.failed("listing snapshots"))?;
-    rows.iter().map(snapshot).collect()
-}
-
-/// Returns the first and the last id that begin with these digits; `None` when none can.
-fn ids_that_start_with(digits: &str) -> Option<(Uuid, Uuid)> {
-    let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
-    if digits.len() > 32 || !digits.bytes().all(is_digit) {
-        return None;
-    }
-    let filled_up = |with: &str| Uuid::try_parse(&format!("{digits}{}", with.repeat(32 - digits.len()))).ok();
-    Some((filled_up("0")?, filled_up("f")?))
+    Some(select)
 }
 
 /// Reads a record, trusting nothing in it.
 fn snapshot(row: &PgRow) -> Result<Snapshot> {
-    let damaged = |snapshot: String, problem: BoxError| Error::RecordDamaged { snapshot, problem: problem.to_string() };
-    let id = row.try_get::<Uuid, _>(0).map_err(|error| damaged("?".to_owned(), error.into()))?;
+    let id = row.try_get::<Uuid, _>(0).map_err(|error| damaged("?".to_owned(), &error.into()))?;
     let id = SnapshotId::new(id);
-    read_snapshot(id, row).map_err(|problem| damaged(id.to_string(), problem))
+    read_snapshot(id, row).map_err(|problem| damaged(id.to_string(), &problem))
+}
+
+fn damaged(snapshot: String, problem: &BoxError) -> Error {
+    Error::RecordDamaged { snapshot, problem: problem.to_string() }
+}
+
+fn count(row: &PgRow, at: usize) -> Result<u64, BoxError> {
+    Ok(u64::try_from(row.try_get::<i64, _>(at)?)?)
+}
+
+/// Reads what changed at a capture from five columns.
+fn change_summary(row: &PgRow, first: usize) -> Result<Option<ChangeSummary>, BoxError> {
+    let Some(previous) = row.try_get(first)? else { return Ok(None) };
+    Ok(Some(ChangeSummary {
+        previous: SnapshotId::new(previous),
+        added: count(row, first + 1)?,
+        removed: count(row, first + 2)?,
+        changed: count(row, first + 3)?,
+        unchanged: count(row, first + 4)?,
+    }))
 }
 
 fn read_snapshot(id: SnapshotId, row: &PgRow) -> Result<Snapshot, BoxError> {
-    let number = |at: usize| -> Result<u64, BoxError> { Ok(u64::try_from(row.try_get::<i64, _>(at)?)?) };
     let optional_text = |at: usize| row.try_get::<Option<Vec<u8>>, _>(at)?.map(as_text).transpose();
-    let changes = row.try_get::<Option<Uuid>, _>(20)?.map(|previous| -> Result<ChangeSummary, BoxError> {
-        Ok(ChangeSummary {
-            previous: SnapshotId::new(previous),
-            added: number(21)?,
-            removed: number(22)?,
-            changed: number(23)?,
-            unchanged: number(24)?,
-        })
-    });
     let connection = match row.try_get(3)? {
         Some(id) => Some(Connection { id, name: text(row, 4)? }),
         None => None,
@@ -132,17 +174,17 @@ fn read_snapshot(id: SnapshotId, row: &PgRow) -> Result<Snapshot, BoxError> {
         key: text(row, 7)?.parse()?,
         root: ChunkId::from_bytes(row.try_get(8)?),
         version_hash: VersionHash::from_bytes(row.try_get(9)?),
-        row_count: number(10)?,
-        duplicate_keys: number(11)?,
-        size_bytes: number(12)?,
-        stored_bytes: number(13)?,
+        row_count: count(row, 10)?,
+        duplicate_keys: count(row, 11)?,
+        size_bytes: count(row, 12)?,
+        stored_bytes: count(row, 13)?,
         retention_policy: row.try_get::<&str, _>(14)?.parse()?,
         pinned: row.try_get(15)?,
         annotation: optional_text(16)?,
         label: optional_text(17)?,
         verdict: serde_json::from_str(&text(row, 18)?)?,
         coverage: row.try_get::<&str, _>(19)?.parse()?,
-        changes: changes.transpose()?,
+        changes: change_summary(row, 20)?,
     })
 }
 

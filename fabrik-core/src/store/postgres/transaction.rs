@@ -16,7 +16,10 @@ use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
 use crate::snapshot::{Series, Snapshot};
-use crate::store::{Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, StoredChunk, Transaction};
+use crate::store::{
+    CapturedChanges, CapturedQuery, Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, StoredChunk,
+    Transaction,
+};
 
 /// How often to ask again what has become of a commit.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -127,8 +130,16 @@ impl ReadRecords for PostgresTransaction<'_> {
         within!(self, connection => records::queries(self.store, connection))
     }
 
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        within!(self, connection => records::query_named(self.store, connection, name))
+    }
+
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
         within!(self, connection => records::snapshots(self.store, connection, filter))
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        within!(self, connection => records::changes(self.store, connection, filter))
     }
 
     async fn stored_chunks(&self) -> Result<Vec<StoredChunk>> {

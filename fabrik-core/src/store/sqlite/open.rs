@@ -14,12 +14,12 @@ use crate::store::OpenMode;
 /// `FABK`: marks a SQLite file as ours, at byte 68 of its header.
 const APPLICATION_ID: i32 = 0x4641_424b;
 /// The version of the schema and of what its columns hold, at byte 60 of the header.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = 3;
 
 /// The statements that lead to each format from the one before it, from an empty file to format 1 on. A new file goes
 /// through all of them, so that it is the same as one that was brought up to date. `ARCHITECTURE.md` describes the
 /// tables.
-const STEPS: [&str; 2] = [FORMAT_1, FORMAT_2];
+const STEPS: [&str; 3] = [FORMAT_1, FORMAT_2, FORMAT_3];
 
 const FORMAT_1: &str = "
 CREATE TABLE query (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -63,6 +63,14 @@ CREATE TABLE document (
   body TEXT NOT NULL,
   PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
+";
+
+/// The first index holds all that a heatmap reads of a record. The second finds the newest snapshot on a connection, and
+/// whether a query has any there, at one place.
+const FORMAT_3: &str = "
+DROP INDEX snapshot_by_time;
+CREATE INDEX snapshot_by_time ON snapshot (query, captured_at, id, previous, added, removed, changed, unchanged, connection);
+CREATE INDEX snapshot_by_connection ON snapshot (query, connection, captured_at, id);
 ";
 
 impl SqliteStore {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId, VersionHash};
 use crate::snapshot::{ChangeSummary, Connection, Query, Series, Snapshot};
 use crate::store::frame::{Dictionaries, Dictionary};
-use crate::store::{QueryHistory, SnapshotFilter, StoredChunk};
+use crate::store::{CapturedChanges, CapturedQuery, QueryHistory, SnapshotFilter, StoredChunk, ids_that_start_with};
 
 const COLUMNS: &str = "s.id, s.query, q.name, s.connection, c.name, s.captured_at, s.captured_by, s.key, s.root,
     s.version_hash, s.row_count, s.duplicate_keys, s.size_bytes, s.stored_bytes, s.retention_policy, s.pinned,
@@ -57,8 +57,62 @@ pub(super) fn queries(store: &SqliteStore, sqlite: &Sqlite) -> Result<Vec<QueryH
     histories.query_map([], read).and_then(Iterator::collect).map_err(failed())
 }
 
+pub(super) fn query(store: &SqliteStore, sqlite: &Sqlite, name: &str) -> Result<Option<CapturedQuery>> {
+    let failed = || store.failed("looking for a query");
+    let mut find = sqlite.prepare_cached("SELECT id FROM query WHERE name = ?1").map_err(failed())?;
+    let Some(id) = find.query_row([name], |row| row.get(0)).optional().map_err(failed())? else { return Ok(None) };
+    // One look into an index for each connection, however many snapshots there are.
+    let mut connections = sqlite
+        .prepare_cached(
+            "SELECT c.id, c.name FROM connection c
+             WHERE EXISTS (SELECT 1 FROM snapshot s WHERE s.query = ?1 AND s.connection = c.id) ORDER BY c.name",
+        )
+        .map_err(failed())?;
+    let connections = connections
+        .query_map([id], |row| Ok(Connection { id: row.get(0)?, name: row.get(1)? }))
+        .and_then(Iterator::collect)
+        .map_err(failed())?;
+    Ok(Some(CapturedQuery { query: Query { id, name: name.to_owned() }, connections }))
+}
+
 pub(super) fn snapshots(store: &SqliteStore, sqlite: &Sqlite, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {
+    let Some((selection, values)) = select(filter) else { return Ok(Vec::new()) };
+    let text = format!("SELECT {COLUMNS} FROM {TABLES} {selection}");
     let failed = || store.failed("listing snapshots");
+    let mut select = sqlite.prepare_cached(&text).map_err(failed())?;
+    let mut rows = select.query(params_from_iter(values)).map_err(failed())?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed())? {
+        found.push(snapshot(row)?);
+    }
+    Ok(found)
+}
+
+/// Reads what the index by time holds, and no record.
+pub(super) fn changes(store: &SqliteStore, sqlite: &Sqlite, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+    let Some((selection, values)) = select(filter) else { return Ok(Vec::new()) };
+    let text = format!(
+        "SELECT s.captured_at, s.previous, s.added, s.removed, s.changed, s.unchanged, s.id FROM snapshot s {selection}"
+    );
+    let failed = || store.failed("listing changes");
+    let mut select = sqlite.prepare_cached(&text).map_err(failed())?;
+    let mut rows = select.query(params_from_iter(values)).map_err(failed())?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed())? {
+        let read = || -> std::result::Result<_, Box<dyn std::error::Error>> {
+            let captured_at = DateTime::from_timestamp_micros(row.get(0)?).ok_or("its time is out of range")?;
+            Ok(CapturedChanges { captured_at, changes: change_summary(row, 1)? })
+        };
+        let name =
+            || row.get(6).map_or_else(|_| "?".to_owned(), |id| SnapshotId::new(Uuid::from_bytes(id)).to_string());
+        found.push(read().map_err(|problem| damaged(&name(), problem))?);
+    }
+    Ok(found)
+}
+
+/// Returns how a statement goes on that selects what a filter says, newest first, and the values in it; `None` for
+/// what nothing matches.
+fn select(filter: &SnapshotFilter) -> Option<(String, Vec<Sql>)> {
     let mut conditions: Vec<&str> = Vec::new();
     let mut values: Vec<Sql> = Vec::new();
     let mut add = |condition, value| {
@@ -78,22 +132,15 @@ pub(super) fn snapshots(store: &SqliteStore, sqlite: &Sqlite, filter: &SnapshotF
         add("s.captured_at <= ?", Sql::Integer(to.timestamp_micros()));
     }
     if let Some(prefix) = &filter.id_prefix {
-        add("substr(lower(hex(s.id)), 1, length(?)) = ?", Sql::Text(prefix.clone()));
-        values.push(Sql::Text(prefix.clone()));
+        let (first, last) = ids_that_start_with(prefix)?;
+        add("s.id >= ?", Sql::Blob(first.as_bytes().to_vec()));
+        add("s.id <= ?", Sql::Blob(last.as_bytes().to_vec()));
     }
     let filters = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     values.push(Sql::Integer(filter.limit.map_or(-1, count)));
     values.push(Sql::Integer(count(filter.skip)));
-    let text =
-        format!("SELECT {COLUMNS} FROM {TABLES} {filters} ORDER BY s.captured_at DESC, s.id DESC LIMIT ? OFFSET ?");
-    let mut select = sqlite.prepare_cached(&text).map_err(failed())?;
-    let mut rows = select.query(params_from_iter(values)).map_err(failed())?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().map_err(failed())? {
-        found.push(snapshot(row)?);
-    }
-    Ok(found)
+    Some((format!("{filters} ORDER BY s.captured_at DESC, s.id DESC LIMIT ? OFFSET ?"), values))
 }
 
 /// Reads a record, trusting nothing in it.
@@ -110,16 +157,6 @@ fn damaged(snapshot: &str, problem: impl std::fmt::Display) -> Error {
 
 fn read_snapshot(id: SnapshotId, row: &Row<'_>) -> std::result::Result<Snapshot, Box<dyn std::error::Error>> {
     let text = |at: usize| row.get::<_, String>(at);
-    let previous: Option<[u8; 16]> = row.get(19)?;
-    let changes = previous.map(|previous| -> rusqlite::Result<_> {
-        Ok(ChangeSummary {
-            previous: SnapshotId::new(Uuid::from_bytes(previous)),
-            added: row.get(20)?,
-            removed: row.get(21)?,
-            changed: row.get(22)?,
-            unchanged: row.get(23)?,
-        })
-    });
     let connection =
         row.get::<_, Option<i64>>(3)?.map(|id| Ok::<_, rusqlite::Error>(Connection { id, name: text(4)? }));
     Ok(Snapshot {
@@ -140,8 +177,20 @@ fn read_snapshot(id: SnapshotId, row: &Row<'_>) -> std::result::Result<Snapshot,
         label: row.get(17)?,
         verdict: serde_json::from_str(&text(18)?)?,
         coverage: text(24)?.parse()?,
-        changes: changes.transpose()?,
+        changes: change_summary(row, 19)?,
     })
+}
+
+/// Reads what changed at a capture from five columns.
+fn change_summary(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<ChangeSummary>> {
+    let Some(previous) = row.get(first)? else { return Ok(None) };
+    Ok(Some(ChangeSummary {
+        previous: SnapshotId::new(Uuid::from_bytes(previous)),
+        added: row.get(first + 1)?,
+        removed: row.get(first + 2)?,
+        changed: row.get(first + 3)?,
+        unchanged: row.get(first + 4)?,
+    }))
 }
 
 pub(super) fn series(store: &SqliteStore, sqlite: &Sqlite, query: &str, connection: Option<&str>) -> Result<Series> {

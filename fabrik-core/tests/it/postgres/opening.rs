@@ -90,7 +90,32 @@ fn a_new_store_may_be_opened_many_times_at_once() {
 
     let store = open(&address);
     assert_eq!(list(&store).len(), 8);
-    assert_eq!(Sql::new(&address).run("SELECT format::text FROM fabrik_store"), ["1"]);
+    assert_eq!(Sql::new(&address).run("SELECT format::text FROM fabrik_store"), ["2"]);
+    assert_sound(&store);
+}
+
+#[test]
+fn a_store_of_format_1_becomes_like_a_new_one() {
+    let [old, new] = [server().new_address(), server().new_address()];
+    let indexes = |address: &PostgresAddress| {
+        let schema = address.schema();
+        let of_schema = format!("SELECT indexdef FROM pg_indexes WHERE schemaname = '{schema}' ORDER BY indexname");
+        let found = Sql::new(address).run(&of_schema);
+        found.iter().map(|index| index.replace(schema, "s")).collect::<Vec<_>>()
+    };
+    capture(&open(&old), 1, rows());
+    drop(open(&new));
+    Sql::new(&old).run(
+        "DROP INDEX snapshot_by_connection; DROP INDEX snapshot_by_time;
+         CREATE INDEX snapshot_by_time ON snapshot (query, captured_at, id); UPDATE fabrik_store SET format = 1",
+    );
+    assert_ne!(indexes(&old), indexes(&new));
+
+    let store = open(&old);
+
+    assert_eq!(indexes(&old), indexes(&new));
+    assert_eq!(Sql::new(&old).run("SELECT format::text FROM fabrik_store"), ["2"]);
+    assert_eq!(list(&store).len(), 1);
     assert_sound(&store);
 }
 
@@ -98,9 +123,9 @@ fn a_new_store_may_be_opened_many_times_at_once() {
 fn a_store_of_a_newer_format_is_refused() {
     let address = server().new_address();
     capture(&open(&address), 1, rows());
-    Sql::new(&address).run("UPDATE fabrik_store SET format = 2; ALTER TABLE chunk ADD COLUMN better integer");
+    Sql::new(&address).run("UPDATE fabrik_store SET format = 3; ALTER TABLE chunk ADD COLUMN better integer");
 
-    assert_refused(&address, "it has format 2, and this version reads formats 1 to 1");
+    assert_refused(&address, "it has format 3, and this version reads formats 1 to 2");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use fabrik_core::store::{SnapshotFilter, Store};
-use fabrik_core::{ErrorKind, Snapshot, SnapshotId, find_query, resolve};
+use fabrik_core::{Snapshot, SnapshotId, resolve};
 
 use super::access::owner_of;
 use crate::server::caller::Caller;
@@ -105,16 +105,12 @@ pub(crate) async fn history_filter(
     series: &str,
     connection: Option<i64>,
 ) -> fabrik_core::Result<SnapshotFilter> {
-    let history = match find_query(store, series).await {
-        Ok(history) => history,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(SnapshotFilter::of_query(NOTHING)),
-        Err(error) => return Err(error),
-    };
-    let filter = SnapshotFilter::of_query(history.query.id);
+    let Some(captured) = store.query(series).await? else { return Ok(SnapshotFilter::of_query(NOTHING)) };
+    let filter = SnapshotFilter::of_query(captured.query.id);
     Ok(match connection.map(|id| id.to_string()) {
         None => filter,
         Some(name) => {
-            let known = history.connections.iter().find(|connection| connection.name == name);
+            let known = captured.connections.iter().find(|connection| connection.name == name);
             filter.with_connection(Some(known.map_or(NOTHING, |connection| connection.id)))
         }
     })

@@ -157,6 +157,12 @@ async fn series_of_no_saved_query_are_listed_for_administrators_and_adopted() {
     capture("bd-health", "lab", 1).await;
     capture("bd-health", "lab", 2).await;
     lab.capture(json!({})).await;
+    let shown = lab.get("snapshots/bd-health@latest/").await.body;
+    assert_eq!(
+        (&shown["columns"], &shown["rows"]),
+        (&json!(["dn", "v"]), &json!([{ "dn": "uni/tn-bd-health", "v": 2 }])),
+        "columns that nobody noted"
+    );
     let mara = lab.server.token("mara", false).await;
     let ad_hoc = async || lab.get("queries/?ad_hoc=true").await.body["queries"].clone();
 

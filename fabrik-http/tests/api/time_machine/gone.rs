@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fabrik_core::store::{
-    Document, MemoryStore, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store, StoredChunk, Transaction,
+    CapturedChanges, CapturedQuery, Document, MemoryStore, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter,
+    Store, StoredChunk, Transaction,
 };
 use fabrik_core::{ChunkId, Result, Snapshot};
 use fabrik_http::server::serve;
@@ -44,6 +45,14 @@ impl ReadRecords for Slow {
     async fn queries(&self) -> Result<Vec<QueryHistory>> {
         self.asked[1].fetch_add(1, Ordering::SeqCst);
         self.inner.queries().await
+    }
+
+    async fn query(&self, name: &str) -> Result<Option<CapturedQuery>> {
+        self.inner.query(name).await
+    }
+
+    async fn changes(&self, filter: &SnapshotFilter) -> Result<Vec<CapturedChanges>> {
+        self.inner.changes(filter).await
     }
 
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<Snapshot>> {

@@ -28,7 +28,8 @@ use crate::server::time_machine::{Permitted, Reference, SnapshotShown, find};
 pub(super) fn declare(registry: &mut Registry) {
     registry.add(Route::get("/api/time-machine/snapshots/{id}/", "time_machine_snapshot", Access::Login, show).about(
         "Returns a snapshot with all its rows. It is named by its id, or as `202@latest`, `202@latest~2`, \
-             `202@-7d`, `202@2026-01-15T10:30:00Z`, with the connection as `202@4@latest`. The rows come last. \
+             `202@-7d`, `202@2026-01-15T10:30:00Z`, with the connection as `202@4@latest`. The rows come last, or before the \
+             columns where those were not noted at the capture. \
              `application/x-ndjson`, `text/csv`, `application/vnd.apache.arrow.stream` and \
              `application/vnd.apache.parquet` give the rows alone.",
     ));
@@ -43,7 +44,7 @@ pub(super) fn reference_in_path(text: &str) -> Result<Reference, ApiError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum SnapshotFormat {
-    // One JSON document with the rows last.
+    // One JSON document.
     Json,
     // A JSON object for each row.
     Ndjson,
@@ -112,10 +113,12 @@ impl Describe for Wanted {}
 
 /// What stands before the rows.
 #[derive(Serialize)]
-struct Head<'a> {
+struct Head {
     #[serde(flatten)]
     snapshot: SnapshotShown,
-    columns: &'a [String],
+    /// The names of the columns, if they were noted at the capture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<Vec<String>>,
 }
 
 /// A snapshot on its way, or word that the client has it.
@@ -190,11 +193,22 @@ async fn show(
     let body = state.engine_body(async move |store, mut pieces| {
         match format {
             SnapshotFormat::Json => {
-                let columns = columns_of(&*store, &snapshot, columns).await?;
-                let head = Head { snapshot: shown, columns: &columns };
-                write_json(&*store, &snapshot, &head, &mut pieces).await?;
+                let as_json = |error: serde_json::Error| ApiError::Internal(error.into());
+                let is_known = columns.is_some();
+                let mut head = serde_json::to_vec(&Head { snapshot: shown, columns }).map_err(as_json)?;
+                // What is not known yet becomes the last members of the object.
+                head.pop();
+                pieces.write_all(&head)?;
+                pieces.write_all(b",\"rows\":")?;
+                let mut rows = rows(&*store, &snapshot).await?;
+                rows.write_array(&mut pieces).await?;
+                if !is_known {
+                    let columns = serde_json::to_string(&in_order(rows.column_names().clone())).map_err(as_json)?;
+                    write!(pieces, ",\"columns\":{columns}")?;
+                }
+                pieces.write_all(b"}\n")?;
             }
-            SnapshotFormat::Ndjson => write_lines(&*store, &snapshot, &mut pieces).await?,
+            SnapshotFormat::Ndjson => rows(&*store, &snapshot).await?.write_lines(&mut pieces).await?,
             SnapshotFormat::Csv => {
                 let columns = columns_of(&*store, &snapshot, columns).await?;
                 write_csv(&*store, &snapshot, &columns, &mut pieces).await?;
@@ -235,41 +249,6 @@ async fn columns_of(
         return Ok(noted);
     }
     Ok(in_order(column_names(store, snapshot).await?))
-}
-
-async fn write_json(
-    store: &dyn ReadChunks,
-    snapshot: &Snapshot,
-    head: &Head<'_>,
-    out: &mut Pieces,
-) -> Result<(), ApiError> {
-    let mut head = serde_json::to_vec(head).map_err(|error| ApiError::Internal(error.into()))?;
-    // The rows become the last member of the object.
-    head.pop();
-    out.write_all(&head)?;
-    out.write_all(b",\"rows\":[")?;
-    let mut stream = rows(store, snapshot).await?;
-    let (mut lines, mut is_first) = (Vec::new(), true);
-    while stream.next_lines(&mut lines).await? {
-        // Within a row a line end is always escaped, so those that there are stand between rows.
-        lines.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b',');
-        if lines.pop().is_some() {
-            out.write_all(if std::mem::take(&mut is_first) { b"" } else { b"," })?;
-            out.write_all(&lines)?;
-        }
-        lines.clear();
-    }
-    Ok(out.write_all(b"]}\n")?)
-}
-
-async fn write_lines(store: &dyn ReadChunks, snapshot: &Snapshot, out: &mut Pieces) -> Result<(), ApiError> {
-    let mut stream = rows(store, snapshot).await?;
-    let mut lines = Vec::new();
-    while stream.next_lines(&mut lines).await? {
-        out.write_all(&lines)?;
-        lines.clear();
-    }
-    Ok(())
 }
 
 async fn write_csv(

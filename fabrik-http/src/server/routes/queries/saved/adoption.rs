@@ -1,7 +1,7 @@
 //! Saved queries that take over a history that is there already: one that the command line captured, or that of a query
 //! that was deleted.
 
-use fabrik_core::{ErrorKind, find_query};
+use fabrik_core::store::SnapshotFilter;
 use sea_query::{Alias, Expr, ExprTrait, Func, Query as Select};
 
 use crate::server::caller::Caller;
@@ -32,10 +32,9 @@ pub(super) async fn prepare(
     }
     let own = query.series;
     let n_snapshots = state
-        .engine(async move |store| match find_query(&*store, &own).await {
-            Ok(history) => Ok(history.snapshot_count),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error.into()),
+        .engine(async move |store| match store.query(&own).await? {
+            Some(captured) => Ok(store.changes(&SnapshotFilter::of_query(captured.query.id)).await?.len()),
+            None => Ok(0),
         })
         .await?;
     if n_snapshots > 0 {
