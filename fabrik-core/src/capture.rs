@@ -344,7 +344,7 @@ impl Replaced {
         let mut levels = Vec::new();
         let top = node.level();
         if let Node::Branch(branch) = node {
-            let mut branches: Vec<std::sync::Arc<Branch>> = vec![std::sync::Arc::new(branch)];
+            let mut branches: Vec<std::sync::Arc<Branch>> = vec![branch];
             for level in (0..top).rev() {
                 let nodes = children(branches.iter().cloned());
                 if level > 0 {

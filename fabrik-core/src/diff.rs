@@ -150,7 +150,7 @@ pub async fn compare<'s>(
     after: &Snapshot,
     options: DiffOptions,
 ) -> Result<Comparison<'s>> {
-    let reader = TreeReader::new(store);
+    let reader = TreeReader::cached(store);
     let aligned = before.key.stores_like(&after.key);
     let key = options.key.clone().unwrap_or_else(|| if aligned { after.key.clone() } else { KeySpec::Auto });
     let by_visible_hash = (options.ignore.has_attributes() || options.noise.is_some()) && key != KeySpec::Dn;

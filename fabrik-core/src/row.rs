@@ -435,9 +435,12 @@ impl RowBatchBuilder {
 
     /// Adds an attribute whose value is given as JSON text, keeping its digits.
     ///
+    /// The text is one value as a parser hands it over, such as serde_json's `RawValue`: rows are read too often to check
+    /// twice that it is JSON.
+    ///
     /// # Errors
     ///
-    /// When the text is no JSON value, names a member twice or nests deeper than [`MAX_DEPTH`].
+    /// When it names a member twice or nests deeper than [`MAX_DEPTH`].
     pub fn attribute_json(&mut self, name: &str, text: &str) -> Result<(), RowError> {
         json::with_value(text, |value| self.attribute(name, value))
             .map_err(|problem| RowError(format!("attribute {:?}: {problem}", shorten(name))))

@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::id::{ChunkId, ChunkPrefix, SnapshotId};
 use crate::snapshot::{ChangeSummary, Connection, Query, Series, Snapshot};
 
+pub use crate::tree::cache::NodeCache;
 pub use cancellable::CancellableStore;
 #[cfg(any(test, feature = "conformance"))]
 pub use faulty::FaultyStore;
@@ -48,6 +49,11 @@ pub trait ReadChunks: fmt::Debug + Send + Sync {
     ///
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) when a chunk is not there or is not what its id promises.
     async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>>;
+
+    /// Returns where nodes are kept that were read through this; nowhere unless somebody asked for it.
+    fn node_cache(&self) -> Option<&NodeCache> {
+        None
+    }
 }
 
 /// Reads what the store knows of its snapshots and chunks, beside their content.

@@ -275,7 +275,7 @@ async fn points(store: &dyn Store, snapshots: &[Snapshot], dn: &str) -> Result<V
             format!("a query captured by DN; snapshot {} is keyed by {}", other.id, other.key),
         ));
     }
-    let reader = TreeReader::new(store);
+    let reader = TreeReader::cached(store);
     let mut key = vec![crate::key::TAG_DN];
     key.extend_from_slice(dn.as_bytes());
     let mut shapes = ShapeTable::default();

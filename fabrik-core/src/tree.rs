@@ -6,8 +6,11 @@
 
 pub(crate) mod branch;
 pub(crate) mod builder;
+pub(crate) mod cache;
 pub(crate) mod leaf;
 pub(crate) mod reader;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -25,11 +28,11 @@ const LAYOUT: u8 = 1;
 /// No tree is higher: with 24 children a node and more, this many levels hold more rows than fit anywhere.
 const MAX_LEVEL: u8 = 16;
 
-/// A node of the tree.
-#[derive(Debug)]
+/// A node of the tree, shared by all who read it.
+#[derive(Clone, Debug)]
 pub(crate) enum Node {
-    Leaf(Leaf),
-    Branch(Branch),
+    Leaf(Arc<Leaf>),
+    Branch(Arc<Branch>),
 }
 
 impl Node {
@@ -37,8 +40,10 @@ impl Node {
     pub(crate) fn parse(id: ChunkId, bytes: &Bytes) -> Result<Self> {
         let damaged = |problem| Error::damaged(id, format!("it is no tree node: {problem}"));
         match bytes.get(..2) {
-            Some([LEAF, LAYOUT]) => Leaf::parse(bytes).map(Self::Leaf).map_err(damaged),
-            Some([BRANCH, LAYOUT]) => Branch::parse(bytes).map(Self::Branch).map_err(damaged),
+            Some([LEAF, LAYOUT]) => Leaf::parse(bytes).map(|leaf| Self::Leaf(Arc::new(leaf))).map_err(damaged),
+            Some([BRANCH, LAYOUT]) => {
+                Branch::parse(bytes).map(|branch| Self::Branch(Arc::new(branch))).map_err(damaged)
+            }
             _ => Err(damaged("its first bytes are unknown")),
         }
     }
@@ -48,6 +53,14 @@ impl Node {
         match self {
             Self::Leaf(_) => 0,
             Self::Branch(branch) => branch.level(),
+        }
+    }
+
+    /// Returns about how many bytes it takes.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Leaf(leaf) => leaf.memory(),
+            Self::Branch(branch) => branch.memory(),
         }
     }
 
@@ -81,6 +94,10 @@ impl Keys {
 
     fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + size_of_val(&*self.ends)
     }
 
     /// Reads what [`put_key`] wrote, `count` times.

@@ -150,7 +150,7 @@ impl Check<'_> {
             for ids in unread.chunks(LEAVES_AT_ONCE) {
                 for (id, node) in ids.iter().zip(self.read(ids).await?) {
                     match node {
-                        Ok(Node::Branch(branch)) => branches.push((*id, Arc::new(branch))),
+                        Ok(Node::Branch(branch)) => branches.push((*id, branch)),
                         Ok(Node::Leaf(leaf)) => {
                             let edge = |i: usize| if leaf.len() == 0 { &[][..] } else { leaf.key(i) };
                             self.rows += leaf.len() as u64;

@@ -61,7 +61,7 @@ fn package() -> &'static Path {
         renew(&package);
         copy(&ours("python/fabrik"), &package);
         let built = built_here().join(format!("{}fabrik_py{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX));
-        let native = package.join(if cfg!(windows) { "_fabrik.pyd" } else { "_fabrik.abi3.so" });
+        let native = package.join("_fabrik.abi3.so");
         if let Err(error) = fs::copy(&built, native) {
             panic!("{} is built together with this test, but cannot be copied: {error}", built.display());
         }

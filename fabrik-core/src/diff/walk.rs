@@ -214,8 +214,8 @@ struct Frontier {
 }
 
 impl Frontier {
-    fn below(branch: Branch) -> Self {
-        Self { level: branch.level() - 1, nodes: children([Arc::new(branch)]) }
+    fn below(branch: Arc<Branch>) -> Self {
+        Self { level: branch.level() - 1, nodes: children([branch]) }
     }
 
     async fn descend(&mut self, reader: TreeReader<'_>) -> Result<()> {
@@ -410,11 +410,7 @@ impl Side {
     fn open(&mut self, root: Option<Node>) -> Option<Frontier> {
         match root? {
             Node::Leaf(leaf) => {
-                self.leaves.extend((leaf.len() > 0).then(|| Loaded {
-                    leaf: Arc::new(leaf),
-                    pair: 0,
-                    matched: Vec::new(),
-                }));
+                self.leaves.extend((leaf.len() > 0).then(|| Loaded { leaf, pair: 0, matched: Vec::new() }));
                 None
             }
             Node::Branch(branch) => Some(Frontier::below(branch)),

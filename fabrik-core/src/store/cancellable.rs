@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    CapturedChanges, CapturedQuery, Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
+    CapturedChanges, CapturedQuery, Document, NodeCache, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
     StoredChunk, Transaction,
 };
 use crate::cancel::Cancel;
@@ -36,6 +36,10 @@ impl<S: Store + ?Sized> CancellableStore<S> {
 impl<S: Store + ?Sized> ReadChunks for CancellableStore<S> {
     async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
         self.cancel.watch(self.inner.read_chunks(ids)).await
+    }
+
+    fn node_cache(&self) -> Option<&NodeCache> {
+        self.inner.node_cache()
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    CapturedChanges, CapturedQuery, Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
+    CapturedChanges, CapturedQuery, Document, NodeCache, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
     StoredChunk, Transaction,
 };
 use crate::cancel::Cancel;
@@ -84,6 +84,10 @@ impl<S: Store> ReadChunks for FaultyStore<S> {
     async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
         self.faults.count("reading chunks")?;
         self.inner.read_chunks(ids).await
+    }
+
+    fn node_cache(&self) -> Option<&NodeCache> {
+        self.inner.node_cache()
     }
 }
 

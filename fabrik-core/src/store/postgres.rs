@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 
 use super::frame::Dictionaries;
 use super::{
-    CapturedChanges, CapturedQuery, Document, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
+    CapturedChanges, CapturedQuery, Document, NodeCache, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
     StoredChunk, Transaction,
 };
 use crate::error::Result;
@@ -53,6 +53,7 @@ pub struct PostgresStore {
     /// Those read so far.
     dictionaries: Mutex<Arc<Dictionaries>>,
     wait: Duration,
+    nodes: Option<NodeCache>,
     /// Dropped last: connections belong to it.
     watcher: Watcher,
 }
@@ -62,6 +63,13 @@ impl PostgresStore {
     #[must_use]
     pub fn with_wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Keeps so many bytes of what comparisons and timelines read in memory; none unless set.
+    #[must_use]
+    pub fn with_node_cache(mut self, bytes: u64) -> Self {
+        self.nodes = (bytes > 0).then(|| NodeCache::new(bytes));
         self
     }
 }
@@ -90,6 +98,10 @@ macro_rules! reading {
 impl ReadChunks for PostgresStore {
     async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
         reading!(self, connection => chunks::read(self, connection, ids))
+    }
+
+    fn node_cache(&self) -> Option<&NodeCache> {
+        self.nodes.as_ref()
     }
 }
 

@@ -22,8 +22,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::frame::{Dictionaries, needs_base};
 use super::packed::{Fetched, MAX_CHAIN, Stored, pack};
 use super::{
-    CapturedChanges, CapturedQuery, Document, OpenMode, QueryHistory, ReadChunks, ReadRecords, SnapshotFilter, Store,
-    StoredChunk, Transaction,
+    CapturedChanges, CapturedQuery, Document, NodeCache, OpenMode, QueryHistory, ReadChunks, ReadRecords,
+    SnapshotFilter, Store, StoredChunk, Transaction,
 };
 use crate::chunk::NewChunk;
 use crate::error::{Error, Result};
@@ -43,6 +43,7 @@ pub struct SqliteStore {
     dictionaries: Mutex<Arc<Dictionaries>>,
     mode: OpenMode,
     wait: Duration,
+    nodes: Option<NodeCache>,
 }
 
 impl SqliteStore {
@@ -50,6 +51,13 @@ impl SqliteStore {
     #[must_use]
     pub fn with_wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Keeps so many bytes of what comparisons and timelines read in memory; none unless set.
+    #[must_use]
+    pub fn with_node_cache(mut self, bytes: u64) -> Self {
+        self.nodes = (bytes > 0).then(|| NodeCache::new(bytes));
         self
     }
 
@@ -142,6 +150,10 @@ fn read_chunks(store: &SqliteStore, connection: &Connection, ids: &[ChunkId]) ->
 impl ReadChunks for SqliteStore {
     async fn read_chunks(&self, ids: &[ChunkId]) -> Result<Vec<Bytes>> {
         self.with(|connection| read_chunks(self, connection, ids))
+    }
+
+    fn node_cache(&self) -> Option<&NodeCache> {
+        self.nodes.as_ref()
     }
 }
 

@@ -36,6 +36,11 @@ pub(crate) struct Branch {
 }
 
 impl Branch {
+    /// Returns about how many bytes it takes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.keys.memory() + size_of_val(&*self.rows) + size_of_val(&*self.ids)
+    }
+
     pub(crate) fn encode<'a>(level: u8, entries: impl ExactSizeIterator<Item = Entry<'a>> + Clone) -> Vec<u8> {
         let mut out = vec![BRANCH, LAYOUT, level];
         put_varint(&mut out, entries.len() as u64);

@@ -200,6 +200,13 @@ struct LeafShape {
 }
 
 impl Leaf {
+    /// Returns about how many bytes it takes.
+    pub(super) fn memory(&self) -> usize {
+        let usual: usize = self.shapes.iter().map(|shape| size_of_val(&*shape.usual)).sum();
+        let rows = size_of_val(&*self.shape_of) + size_of_val(&*self.starts);
+        size_of::<Self>() + self.bytes.len() + self.keys.memory() + size_of_val(&*self.shapes) + usual + rows
+    }
+
     pub(super) fn parse(bytes: &Bytes) -> Result<Self, Malformed> {
         if u32::try_from(bytes.len()).is_err() {
             return Err("it is longer than 4 GiB");

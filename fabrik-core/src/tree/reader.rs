@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::Node;
 use super::branch::Branch;
+use super::cache::NodeCache;
 use super::leaf::Leaf;
 use crate::error::{Error, Result};
 use crate::id::ChunkId;
@@ -18,6 +19,7 @@ pub(crate) const LEAVES_AT_ONCE: usize = 512;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TreeReader<'s> {
     store: &'s dyn ReadChunks,
+    cache: Option<&'s NodeCache>,
 }
 
 /// A node seen from its parent, not yet read.
@@ -54,10 +56,28 @@ pub(crate) fn children(branches: impl IntoIterator<Item = Arc<Branch>>) -> Vec<C
 
 impl<'s> TreeReader<'s> {
     pub(crate) fn new(store: &'s dyn ReadChunks) -> Self {
-        Self { store }
+        Self { store, cache: None }
+    }
+
+    /// Reads nodes that the store's cache has from there, and leaves the others in it.
+    pub(crate) fn cached(store: &'s dyn ReadChunks) -> Self {
+        Self { store, cache: store.node_cache() }
     }
 
     pub(crate) async fn nodes(&self, ids: &[ChunkId]) -> Result<Vec<Node>> {
+        let Some(cache) = self.cache else { return self.read(ids).await };
+        let known: Vec<Option<Node>> = ids.iter().map(|&id| cache.get(id)).collect();
+        let unknown: Vec<ChunkId> =
+            ids.iter().zip(&known).filter(|(_, node)| node.is_none()).map(|(&id, _)| id).collect();
+        let mut read = self.read(&unknown).await?.into_iter();
+        unknown.iter().zip(read.as_slice()).for_each(|(&id, node)| cache.keep(id, node));
+        Ok(known.into_iter().filter_map(|node| node.or_else(|| read.next())).collect())
+    }
+
+    async fn read(&self, ids: &[ChunkId]) -> Result<Vec<Node>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let read = self.store.read_chunks(ids).await?;
         if ids.len() < 16 {
             return ids.iter().zip(read).map(|(&id, bytes)| Node::parse(id, &bytes)).collect();
@@ -74,7 +94,7 @@ impl<'s> TreeReader<'s> {
         let nodes = self.nodes(ids).await?.into_iter().zip(ids);
         nodes
             .map(|(node, &id)| match node {
-                Node::Leaf(leaf) => Ok(Arc::new(leaf)),
+                Node::Leaf(leaf) => Ok(leaf),
                 Node::Branch(_) => Err(Error::damaged(id, "it is a branch where a leaf belongs")),
             })
             .collect()
@@ -85,7 +105,7 @@ impl<'s> TreeReader<'s> {
         let nodes = self.nodes(ids).await?.into_iter().zip(ids);
         nodes
             .map(|(node, &id)| match node {
-                Node::Branch(branch) if branch.level() == level => Ok(Arc::new(branch)),
+                Node::Branch(branch) if branch.level() == level => Ok(branch),
                 _ => Err(Error::damaged(id, format!("it is no branch of level {level}"))),
             })
             .collect()
@@ -96,8 +116,8 @@ impl<'s> TreeReader<'s> {
     /// Holds about one branch in memory for every 1 500 rows.
     pub(crate) async fn lowest_branches(&self, root: ChunkId) -> Result<Lowest> {
         let mut branches = match self.node(root).await? {
-            Node::Leaf(leaf) => return Ok(Lowest::OnlyLeaf(Arc::new(leaf))),
-            Node::Branch(branch) => vec![Arc::new(branch)],
+            Node::Leaf(leaf) => return Ok(Lowest::OnlyLeaf(leaf)),
+            Node::Branch(branch) => vec![branch],
         };
         while branches[0].level() > 1 {
             let level = branches[0].level() - 1;

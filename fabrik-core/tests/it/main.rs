@@ -8,6 +8,8 @@ mod model;
 mod annotating;
 #[cfg(feature = "arrow")]
 mod arrow;
+#[cfg(feature = "sqlite")]
+mod caching;
 mod cancelling;
 mod capturing;
 mod comparing;

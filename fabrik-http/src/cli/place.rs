@@ -50,18 +50,21 @@ impl fmt::Display for StorePlace {
 }
 
 impl StorePlace {
-    /// Opens the store; what `mode` says when there is none.
-    pub(super) fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, Failure> {
+    /// Opens the store; what `mode` says when there is none. It keeps so many bytes of what was read in memory.
+    pub(super) fn open(&self, mode: OpenMode, cache_bytes: u64) -> Result<Arc<dyn Store>, Failure> {
         match self {
             Self::Memory => Ok(Arc::new(MemoryStore::default())),
-            Self::Postgres(address) => Ok(Arc::new(pollster::block_on(PostgresStore::open(address, mode))?)),
+            Self::Postgres(address) => {
+                let store = pollster::block_on(PostgresStore::open(address, mode))?;
+                Ok(Arc::new(store.with_node_cache(cache_bytes)))
+            }
             Self::Sqlite(path) => {
                 if mode == OpenMode::Existing && is_missing(path) {
                     return Err(Failure::Refused(format!(
                         "no store at {self}; `fabrik capture` or `fabrik demo` makes one"
                     )));
                 }
-                Ok(Arc::new(SqliteStore::open(path, mode)?))
+                Ok(Arc::new(SqliteStore::open(path, mode)?.with_node_cache(cache_bytes)))
             }
         }
     }

@@ -33,7 +33,7 @@ impl Serve {
         let place: StorePlace = layers.text("store").unwrap_or_default().parse()?;
         // The one crypto back end of the process; somebody may have said so before.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let store = place.open(OpenMode::Create)?;
+        let store = place.open(OpenMode::Create, settings.store_cache_bytes)?;
         block_on(async {
             let logging = start_logging(&settings).map_err(usage)?;
             // Before anything else, so that a signal during the start is not lost.

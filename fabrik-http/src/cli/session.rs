@@ -62,7 +62,7 @@ impl Session {
         if let Some(opened) = &self.opened {
             return Ok(Arc::clone(opened));
         }
-        let store = self.place.open(mode)?;
+        let store = self.place.open(mode, 0)?;
         self.opened = Some(Arc::clone(&store));
         Ok(store)
     }

@@ -94,6 +94,8 @@ pub struct Settings {
     pub apic_allow_writes: bool,
     /// How long an answer of a controller may be that is handed through.
     pub apic_answer_bytes: usize,
+    /// How many bytes of what comparisons and timelines read are kept in memory; 0 for none.
+    pub store_cache_bytes: u64,
     /// How many bytes of rows of runs in the background are kept for each user; 0 for none.
     pub kept_rows_bytes: u64,
     /// How long such rows are kept.
@@ -194,6 +196,7 @@ impl Settings {
             apic_answer_bytes: layers
                 .parse::<std::num::NonZeroUsize>("apic.max_answer_bytes", "a number of bytes above 0")?
                 .get(),
+            store_cache_bytes: layers.parse("store_cache_bytes", "a number of bytes, 0 for none")?,
             kept_rows_bytes: layers.parse("queries.kept_rows_bytes", "a number of bytes, 0 for none")?,
             kept_rows_life: TimeDelta::minutes(layers.parse::<u32>("queries.kept_rows_minutes", "minutes")?.into()),
             time_zone: layers.parse("time_zone", "an IANA name such as Europe/Berlin or UTC")?,

@@ -108,6 +108,7 @@ impl PostgresStore {
             writing: Semaphore::new(1),
             dictionaries: Mutex::default(),
             wait: WAIT,
+            nodes: None,
             watcher,
         };
         let connected = async {

@@ -98,7 +98,14 @@ impl SqliteStore {
         }
         let mut connection = connect(&path, mode)?;
         prepare(&path, &mut connection)?;
-        Ok(Self { path, idle: Mutex::new(vec![connection]), dictionaries: Mutex::default(), mode, wait: WAIT })
+        Ok(Self {
+            path,
+            idle: Mutex::new(vec![connection]),
+            dictionaries: Mutex::default(),
+            mode,
+            wait: WAIT,
+            nodes: None,
+        })
     }
 }
 

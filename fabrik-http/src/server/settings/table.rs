@@ -96,6 +96,11 @@ fn is_chosen_name(name: &str) -> bool {
 pub const SETTINGS: &[Setting] = &[
     Setting::new("listen", "127.0.0.1:8000", "where to listen"),
     Setting::new("store", "sqlite:fabrik.db", "where snapshots are kept"),
+    Setting::new(
+        "store_cache_bytes",
+        "67108864",
+        "how many bytes of what comparisons and timelines read are kept in memory, 0 for none",
+    ),
     Setting::optional("database", "where users and other state are kept; unless told, beside the store").secret(),
     Setting::optional("site_url", "the address that users know the server by; links begin with it").also("SITE_URL"),
     Setting::optional("tls.certificate", "a PEM file with the certificate chain"),
