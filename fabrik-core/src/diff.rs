@@ -24,7 +24,7 @@ use crate::sort::{RowSorter, SortLimits};
 use crate::store::ReadChunks;
 use crate::tree::leaf::LeafRow;
 use crate::tree::reader::TreeReader;
-use attributes::{cancel_common, for_each_difference, keep};
+use attributes::{Places, cancel_common, for_each_difference, keep};
 use merge::MergedRows;
 use unknown::Unknown;
 use visibility::{ClassVisibility, Visibilities, Visibility};
@@ -72,8 +72,8 @@ pub struct Change {
     pub after: Option<Row>,
     /// What it was paired by.
     key: Arc<KeySpec>,
-    /// The attributes that differ and are not hidden, in name order.
-    fields: Vec<Box<str>>,
+    /// The attributes that differ and are not hidden, in name order: where to find them in the two rows.
+    fields: Vec<Places>,
     judgement: Option<Box<Judgement>>,
 }
 
@@ -99,10 +99,13 @@ impl Change {
 
     /// Returns the attributes that differ, in name order; none for an added or removed row.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = FieldChange<'_>> {
-        self.fields.iter().map(|name| FieldChange {
-            name,
-            before: self.before.as_ref().and_then(|row| row.as_ref().get(name)),
-            after: self.after.as_ref().and_then(|row| row.as_ref().get(name)),
+        let mut before = self.before.as_ref().map(|row| row.as_ref().cursor());
+        let mut after = self.after.as_ref().map(|row| row.as_ref().cursor());
+        self.fields.iter().map(move |places| {
+            let before = before.as_mut().zip(places.before).map(|(row, place)| row.attribute(place as usize));
+            let after = after.as_mut().zip(places.after).map(|(row, place)| row.attribute(place as usize));
+            let (name, _) = after.or(before).expect("an attribute that differs is on one side at least");
+            FieldChange { name, before: before.map(|(_, value)| value), after: after.map(|(_, value)| value) }
         })
     }
 
@@ -170,6 +173,7 @@ pub async fn compare<'s>(
         by_visible_hash,
         set_aside: None,
         input: Input::Done,
+        at_hand: [Vec::new(), Vec::new()],
         waiting: VecDeque::new(),
         options,
     };
@@ -187,7 +191,7 @@ pub async fn compare<'s>(
     if aligned {
         let mut walk = Walk::start(reader, before.root, after.root).await?;
         while let Some(groups) = walk.next().await? {
-            for group in groups {
+            for group in &groups {
                 for row in &group.before {
                     comparison.sort_in(&mut sorters[0], row.row())?;
                 }
@@ -195,6 +199,7 @@ pub async fn compare<'s>(
                     comparison.sort_in(&mut sorters[1], row.row())?;
                 }
             }
+            walk.reuse(groups);
         }
         comparison.summary.unchanged = walk.counted.unchanged;
     } else {
@@ -241,6 +246,8 @@ pub struct Comparison<'s> {
     unknown: Unknown,
     stored_duplicates: [u64; 2],
     input: Input<'s>,
+    /// Room for the rows of one key, empty between keys.
+    at_hand: [Vec<Row>; 2],
     waiting: VecDeque<Change>,
 }
 
@@ -300,6 +307,7 @@ impl Comparison<'_> {
             Input::Walk(mut walk) => match walk.next().await? {
                 Some(groups) => {
                     groups.iter().try_for_each(|group| self.take_group(group))?;
+                    walk.reuse(groups);
                     self.input = Input::Walk(walk);
                     Ok(true)
                 }
@@ -324,7 +332,7 @@ impl Comparison<'_> {
                     self.summary.duplicate_keys += u64::from(older.len() > 1 || newer.len() > 1);
                     self.summary.unchanged +=
                         cancel_rows(&mut older, &mut newer, |row| [row.shape.encoded(), &row.values].concat());
-                    self.settle_rows(&key, older, newer);
+                    self.settle_rows(&key, &mut older, &mut newer);
                     self.input = Input::Sorted(rows);
                     Ok(true)
                 }
@@ -365,21 +373,23 @@ impl Comparison<'_> {
             self.summary.added += group.after.len() as u64 - pairs;
             return;
         }
-        let older = group.before.iter().map(|row| row.row().to_row(&mut self.shapes)).collect();
-        let newer = group.after.iter().map(|row| row.row().to_row(&mut self.shapes)).collect();
-        self.settle_rows(&group.key, older, newer);
+        let [mut older, mut newer] = std::mem::take(&mut self.at_hand);
+        older.extend(group.before.iter().map(|row| row.row().to_row(&mut self.shapes)));
+        newer.extend(group.after.iter().map(|row| row.row().to_row(&mut self.shapes)));
+        self.settle_rows(&group.key, &mut older, &mut newer);
+        self.at_hand = [older, newer];
     }
 
-    /// Pairs what is left of one key, first with first.
-    fn settle_rows(&mut self, key: &[u8], mut older: Vec<Row>, mut newer: Vec<Row>) {
+    /// Pairs what is left of one key, first with first, and empties both lists.
+    fn settle_rows(&mut self, key: &[u8], older: &mut Vec<Row>, newer: &mut Vec<Row>) {
         if *self.key == KeySpec::Dn && is_hash(key) {
-            self.summary.unkeyed += (older.len() + newer.len()) as u64;
+            self.summary.unkeyed += (older.drain(..).len() + newer.drain(..).len()) as u64;
             return;
         }
         if self.unknown.is_attributes() && older.len() + newer.len() > 2 {
-            self.summary.unchanged += cancel_common(&mut older, &mut newer);
+            self.summary.unchanged += cancel_common(older, newer);
         }
-        let (mut older, mut newer) = (older.into_iter(), newer.into_iter());
+        let (mut older, mut newer) = (older.drain(..), newer.drain(..));
         loop {
             match (older.next(), newer.next()) {
                 (Some(before), Some(after)) => self.settle_pair(key, before, after),
@@ -391,22 +401,25 @@ impl Comparison<'_> {
     }
 
     fn settle_pair(&mut self, key: &[u8], before: Row, after: Row) {
-        let dn = dn_of(key).or_else(|| after.as_ref().dn());
-        let class = after.as_ref().class_name();
         let DiffOptions { ignore, noise, .. } = &self.options;
         let noise = noise.as_deref();
         // Mostly everything counts, and nothing need be looked up.
         let counts_all = noise.is_none() && !ignore.has_attributes();
-        let mut visibility = (!counts_all).then(|| self.visibilities.of(class, noise));
+        let mut visible = (!counts_all).then(|| {
+            let class = after.as_ref().class_name();
+            (class, self.visibilities.of(class, noise))
+        });
         let (mut differs, mut n_noise, mut fields) = (false, 0, Vec::new());
         for_each_difference(before.as_ref(), after.as_ref(), |difference| {
-            if difference.is_one_sided && self.unknown.is_attributes() {
+            if difference.places.is_one_sided() && self.unknown.is_attributes() {
                 return;
             }
             differs = true;
-            let of_name = |visibility: &mut &mut ClassVisibility| visibility.of(difference.name, class, ignore, noise);
-            match visibility.as_mut().map_or(Visibility::Shown, of_name) {
-                Visibility::Shown => fields.push(difference.name.into()),
+            let of_name = |(class, visible): &mut (Option<&str>, &mut ClassVisibility)| {
+                visible.of(difference.name, *class, ignore, noise)
+            };
+            match visible.as_mut().map_or(Visibility::Shown, of_name) {
+                Visibility::Shown => fields.push(difference.places),
                 Visibility::Noise => n_noise += 1,
                 Visibility::Hidden => {}
             }
@@ -415,7 +428,8 @@ impl Comparison<'_> {
             self.summary.unchanged += 1;
             return;
         }
-        if self.options.ignore.hides_dn(dn) || fields.is_empty() && n_noise == 0 {
+        let is_hidden = || !ignore.is_empty() && ignore.hides_dn(dn_of(key).or_else(|| after.as_ref().dn()));
+        if fields.is_empty() && n_noise == 0 || is_hidden() {
             self.summary.hidden += 1;
             return;
         }
@@ -452,7 +466,7 @@ impl Comparison<'_> {
         }
     }
 
-    fn give(&mut self, kind: ChangeKind, before: Option<Row>, after: Option<Row>, fields: Vec<Box<str>>) {
+    fn give(&mut self, kind: ChangeKind, before: Option<Row>, after: Option<Row>, fields: Vec<Places>) {
         if self.options.summary_only && self.options.severity.is_none() {
             return;
         }

@@ -15,7 +15,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::error::{Error, shorten};
-use codec::{put_bytes, put_value, take_value, take_varint};
+use codec::{put_bytes, put_value, take_encoded, take_value, take_varint};
 
 /// The column that holds the distinguished name.
 pub const DN: &str = "dn";
@@ -126,6 +126,11 @@ impl Shape {
         self.names.iter().map(|name| &**name)
     }
 
+    /// Returns the name at a place, counted from 0; `None` behind the last.
+    pub(crate) fn name(&self, place: usize) -> Option<&str> {
+        self.names.get(place).map(|name| &**name)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.names.len()
     }
@@ -159,13 +164,12 @@ impl<'a> RowRef<'a> {
     /// Returns the value of one attribute, or `None` where the row has no such attribute.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Value<'a>> {
-        let position = self.shape.position(name)?;
-        let mut rest = self.values;
-        for _ in 0..position {
-            let header = take_varint(&mut rest);
-            rest = &rest[codec::value_len(header)..];
-        }
-        Some(take_value(&mut rest))
+        let place = self.shape.position(name)?;
+        Some(self.cursor().attribute(place).1)
+    }
+
+    pub(crate) fn cursor(self) -> RowCursor<'a> {
+        RowCursor { shape: self.shape, place: 0, rest: self.values }
     }
 
     /// Returns the DN when the row has one that is a string and not empty.
@@ -220,6 +224,25 @@ impl Serialize for RowRef<'_> {
     }
 }
 
+/// Reads some attributes of a row in name order, passing over those between them.
+#[derive(Debug)]
+pub(crate) struct RowCursor<'a> {
+    shape: &'a Shape,
+    place: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> RowCursor<'a> {
+    /// Returns the attribute at a place, counted from 0, which must lie behind those that were read.
+    pub(crate) fn attribute(&mut self, place: usize) -> (&'a str, Value<'a>) {
+        for _ in self.place..place {
+            take_encoded(&mut self.rest);
+        }
+        self.place = place + 1;
+        (&self.shape.names[place], take_value(&mut self.rest))
+    }
+}
+
 /// An owned row.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Row {
@@ -266,6 +289,8 @@ pub(crate) fn write_object<'a>(attributes: impl Iterator<Item = (&'a str, Value<
 pub(crate) struct ShapeTable {
     shapes: Vec<Arc<Shape>>,
     by_encoding: HashMap<Box<[u8]>, u32>,
+    /// Room to put the values of a row together.
+    values: Vec<u8>,
 }
 
 impl ShapeTable {
@@ -285,6 +310,15 @@ impl ShapeTable {
         let count = take_varint(&mut rest);
         let names = (0..count).map(|_| codec::take_str(&mut rest).into()).collect();
         self.insert(Arc::new(Shape::new(names)))
+    }
+
+    /// Makes a row of encoded names, which must be valid, and of the values that `put` appends.
+    pub(crate) fn make_row(&mut self, names: &[u8], put: impl FnOnce(&mut Vec<u8>)) -> Row {
+        let shape = self.intern_encoded(names);
+        self.values.clear();
+        put(&mut self.values);
+        // Copied out, since a row keeps no more than it needs, and giving room back costs more than a copy.
+        Row { shape: Arc::clone(self.get(shape)), values: self.values.as_slice().into() }
     }
 
     fn insert(&mut self, shape: Arc<Shape>) -> u32 {

@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
 use crate::diff::Compared;
-use crate::engine::Feed;
+use crate::engine::{BATCHES, Feed};
 use crate::error::{Failure, chain};
 use crate::rows::Output;
 use crate::source::PyInput;
@@ -39,7 +39,7 @@ pub(crate) fn rows_stream<'py>(
     requested_schema: Option<Bound<'py, PyCapsule>>,
 ) -> PyResult<Bound<'py, PyCapsule>> {
     let store = store.get().get(py)?;
-    let feed = Feed::start(move |cancel, sink| {
+    let feed = Feed::start(BATCHES, move |cancel, sink| {
         block_on(on_store(store, cancel, async move |store: &dyn Store| {
             let snapshot = resolve(store, &reference, now()).await?;
             let mut batches = row_batches(store, &snapshot).await?;
@@ -64,7 +64,7 @@ pub(crate) fn changes_stream<'py>(
 ) -> PyResult<Bound<'py, PyCapsule>> {
     let store = store.get().get(py)?;
     let (before, after, options) = compared.into_parts();
-    let feed = Feed::start(move |cancel, sink| {
+    let feed = Feed::start(BATCHES, move |cancel, sink| {
         block_on(on_store(store, cancel, async move |store: &dyn Store| {
             let (before, after) = (resolve(store, &before, now()).await?, resolve(store, &after, now()).await?);
             let mut batches = ChangeBatches::new(compare(store, &before, &after, options).await?);

@@ -18,6 +18,8 @@ use crate::value::{Names, to_dict, to_python};
 
 /// How many changes travel together.
 const BATCH_CHANGES: usize = 1024;
+/// How many batches wait: the engine finds changes by ten thousands at a time, and then reads on for a while.
+const BATCHES_WAITING: usize = 24;
 /// How many are made into dicts together, five for each.
 const PIECE_CHANGES: usize = 64;
 
@@ -131,7 +133,7 @@ pub(crate) fn change_batches(
 ) -> PyResult<PyChangeBatches> {
     let store = store.get().get(py)?;
     let (before, after, options) = compared.into_parts();
-    let feed = Feed::start(move |cancel, sink| {
+    let feed = Feed::start(BATCHES_WAITING, move |cancel, sink| {
         block_on(on_store(store, cancel, async move |store: &dyn Store| {
             let (before, after) = (resolve(store, &before, now()).await?, resolve(store, &after, now()).await?);
             let mut comparison = compare(store, &before, &after, options).await?;

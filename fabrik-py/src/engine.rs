@@ -16,8 +16,8 @@ use crate::error::{Failure, raise};
 
 /// How long a caller waits before it looks for signals.
 const WAKE: Duration = Duration::from_millis(50);
-/// How many batches wait for an iterator that is slow to take them.
-const BATCHES: usize = 3;
+/// How many batches of the engine's own size wait for an iterator that is slow to take them.
+pub(crate) const BATCHES: usize = 3;
 
 thread_local! {
     /// What calls off the calls that this thread makes now, where a task does so.
@@ -196,10 +196,13 @@ impl<T> Sink<T> {
 }
 
 impl<T: Send + 'static> Feed<T> {
-    /// Starts to make batches.
-    pub(crate) fn start(make: impl FnOnce(Cancel, &Sink<T>) -> Result<(), Failure> + Send + 'static) -> PyResult<Self> {
+    /// Starts to make batches, of which at most so many wait for an iterator that is slow to take them.
+    pub(crate) fn start(
+        most_waiting: usize,
+        make: impl FnOnce(Cancel, &Sink<T>) -> Result<(), Failure> + Send + 'static,
+    ) -> PyResult<Self> {
         let cancel = Cancel::default();
-        let (sender, receiver) = mpsc::sync_channel(BATCHES);
+        let (sender, receiver) = mpsc::sync_channel(most_waiting);
         let making = {
             let cancel = cancel.clone();
             spawn(move || {

@@ -10,7 +10,7 @@ use pollster::block_on;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::engine::{Feed, Pieces};
+use crate::engine::{BATCHES, Feed, Pieces};
 use crate::error::Failure;
 use crate::store::{PyStore, now, on_store};
 use crate::value::{Names, to_dict};
@@ -27,7 +27,7 @@ pub(crate) struct PyRowBatches(Pieces<Row, Names>);
 #[pyfunction]
 pub(crate) fn row_batches(py: Python<'_>, store: &Bound<'_, PyStore>, reference: String) -> PyResult<PyRowBatches> {
     let store = store.get().get(py)?;
-    let feed = Feed::start(move |cancel, sink| {
+    let feed = Feed::start(BATCHES, move |cancel, sink| {
         block_on(on_store(store, cancel, async move |store: &dyn Store| {
             let snapshot = resolve(store, &reference, now()).await?;
             let mut stream = rows(store, &snapshot).await?;

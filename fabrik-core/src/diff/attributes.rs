@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 
 use super::walk::cancel_rows;
-use crate::row::codec::put_value;
+use crate::row::codec::{put_value, take_encoded};
 use crate::row::{Row, RowRef, Shape};
 
 /// Copies some attributes of a row.
@@ -38,28 +38,46 @@ pub(super) fn cancel_common(older: &mut Vec<Row>, newer: &mut Vec<Row>) -> u64 {
 #[derive(Debug)]
 pub(super) struct Difference<'a> {
     pub(super) name: &'a str,
-    /// Only one of the rows has it.
-    pub(super) is_one_sided: bool,
+    pub(super) places: Places,
+}
+
+/// Where an attribute stands among those of a row before and after; `None` where the row lacks it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    pub(super) before: Option<u32>,
+    pub(super) after: Option<u32>,
+}
+
+impl Places {
+    pub(super) fn is_one_sided(self) -> bool {
+        self.before.is_none() || self.after.is_none()
+    }
 }
 
 /// Calls `each` with every attribute that is not the same in both rows, in name order.
 pub(super) fn for_each_difference<'a>(before: RowRef<'a>, after: RowRef<'a>, mut each: impl FnMut(Difference<'a>)) {
-    let (mut older, mut newer) = (before.attributes().peekable(), after.attributes().peekable());
+    // Rows of one class share a shape: then only their values can differ.
+    let is_same_shape = std::ptr::eq(before.shape, after.shape);
+    let (mut i, mut j) = (0_u32, 0_u32);
+    let (mut older, mut newer) = (before.values, after.values);
     loop {
-        let order = match (older.peek(), newer.peek()) {
+        let names = (before.shape.name(i as usize), after.shape.name(j as usize));
+        let (name, order) = match names {
             (None, None) => return,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((one, _)), Some((other, _))) => one.cmp(other),
-        };
-        let was = if order.is_le() { older.next() } else { None };
-        let is = if order.is_ge() { newer.next() } else { None };
-        match (was, is) {
-            (Some((name, before)), Some((_, after))) if before != after => {
-                each(Difference { name, is_one_sided: false })
+            (Some(name), None) => (name, Ordering::Less),
+            (None, Some(name)) => (name, Ordering::Greater),
+            (Some(name), Some(_)) if is_same_shape => (name, Ordering::Equal),
+            (Some(one), Some(other)) => {
+                let order = one.cmp(other);
+                (if order.is_le() { one } else { other }, order)
             }
-            (Some((name, _)), None) | (None, Some((name, _))) => each(Difference { name, is_one_sided: true }),
-            _ => {}
+        };
+        // Values are equal when their bytes are.
+        let was = order.is_le().then(|| take_encoded(&mut older));
+        let is = order.is_ge().then(|| take_encoded(&mut newer));
+        if was != is {
+            each(Difference { name, places: Places { before: was.map(|_| i), after: is.map(|_| j) } });
         }
+        (i, j) = (i + u32::from(order.is_le()), j + u32::from(order.is_ge()));
     }
 }

@@ -20,6 +20,8 @@ use crate::tree::reader::{Child, LEAVES_AT_ONCE, TreeReader, children};
 
 /// How many branches are expanded at a time on one side.
 const BRANCHES_AT_ONCE: usize = 32;
+/// How many groups are found at a time: few enough that what is made of them is still in the cache when it is used.
+const GROUPS_AT_ONCE: usize = 512;
 
 /// A row where it lies in its leaf.
 #[derive(Clone, Debug)]
@@ -35,11 +37,21 @@ impl RowAt {
 }
 
 /// The rows of one key that are not on both sides: equal ones have cancelled. At least one side has rows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Group {
-    pub(crate) key: Box<[u8]>,
+    pub(crate) key: Vec<u8>,
     pub(crate) before: Vec<RowAt>,
     pub(crate) after: Vec<RowAt>,
+}
+
+impl Group {
+    /// Lets go of its rows, and with them of their leaves.
+    fn emptied(mut self) -> Self {
+        self.key.clear();
+        self.before.clear();
+        self.after.clear();
+        self
+    }
 }
 
 /// What the walk counted.
@@ -58,6 +70,8 @@ pub(crate) struct Walk<'s> {
     before: Side,
     after: Side,
     pending: Option<Group>,
+    /// Empty groups, whose room is used again.
+    spare: Vec<Group>,
     /// How many pairs of leaves were matched so far.
     pairs: usize,
     pub(crate) counted: Counted,
@@ -234,6 +248,7 @@ impl<'s> Walk<'s> {
             before: Side::default(),
             after: Side::default(),
             pending: None,
+            spare: Vec::new(),
             pairs: 0,
             counted: Counted::default(),
         };
@@ -268,6 +283,8 @@ impl<'s> Walk<'s> {
     }
 
     /// Returns the next differing rows, keys ascending; `None` after the last.
+    ///
+    /// Whoever has read the groups should give them back to [`reuse`](Self::reuse).
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Group>>> {
         let mut found = Vec::new();
         loop {
@@ -281,6 +298,11 @@ impl<'s> Walk<'s> {
             }
             self.fill().await?;
         }
+    }
+
+    /// Takes groups that nobody needs any more, so that the next ones need no room of their own.
+    pub(crate) fn reuse(&mut self, groups: Vec<Group>) {
+        self.spare.extend(groups.into_iter().map(Group::emptied));
     }
 
     /// Reads leaves until neither side is out of rows without being at its end.
@@ -340,9 +362,9 @@ impl<'s> Walk<'s> {
         Ok(())
     }
 
-    /// Merges the rows at hand, until one side must be read further.
+    /// Merges the rows at hand, until one side must be read further or enough is found.
     fn merge(&mut self, found: &mut Vec<Group>) {
-        loop {
+        while found.len() < GROUPS_AT_ONCE {
             let starved = |side: &Side| side.is_out_of_rows() && !side.is_exhausted();
             if starved(&self.before) || starved(&self.after) {
                 return;
@@ -366,10 +388,11 @@ impl<'s> Walk<'s> {
             };
             let side = if order.is_gt() { &self.after } else { &self.before };
             let key = side.key().expect("the order was found from it");
-            if self.pending.as_ref().is_none_or(|pending| *pending.key != *key) {
-                let key = key.into();
+            if self.pending.as_ref().is_none_or(|pending| pending.key != key) {
+                let mut group = self.spare.pop().unwrap_or_default();
+                group.key.extend_from_slice(key);
                 self.settle(found);
-                self.pending = Some(Group { key, before: Vec::new(), after: Vec::new() });
+                self.pending = Some(group);
             }
             let pending = self.pending.as_mut().expect("it was just made");
             if order.is_le() {
@@ -399,7 +422,9 @@ impl<'s> Walk<'s> {
             }
             _ => cancel_rows(&mut group.before, &mut group.after, |row| row.row().content()),
         };
-        if !group.before.is_empty() || !group.after.is_empty() {
+        if group.before.is_empty() && group.after.is_empty() {
+            self.spare.push(group.emptied());
+        } else {
             found.push(group);
         }
     }

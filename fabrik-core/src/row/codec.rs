@@ -83,8 +83,19 @@ pub(crate) fn take_str<'a>(rest: &mut &'a [u8]) -> &'a str {
 }
 
 /// Returns the length in bytes that a value's header announces.
-pub(crate) fn value_len(header: u64) -> usize {
+fn value_len(header: u64) -> usize {
     usize::try_from(header >> 3).expect("lengths in memory fit")
+}
+
+/// Takes one encoded value, header and all, off the front of bytes that were checked before; see [`take_varint`].
+/// Values are equal when these are.
+pub(crate) fn take_encoded<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let whole = *rest;
+    let header = take_varint(rest);
+    let len = whole.len() - rest.len() + value_len(header);
+    let (value, tail) = whole.split_at(len);
+    *rest = tail;
+    value
 }
 
 /// Reads a value that was checked before; see [`take_varint`].

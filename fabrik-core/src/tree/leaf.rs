@@ -28,7 +28,7 @@ use bytes::Bytes;
 
 use super::{Keys, LAYOUT, LEAF, put_key};
 use crate::key::{TAG_DN, dn_of};
-use crate::row::codec::{Malformed, Reader, put_value, put_varint, take_str, take_value, take_varint, value_len};
+use crate::row::codec::{Malformed, Reader, put_value, put_varint, take_encoded, take_str, take_value, take_varint};
 use crate::row::{CLASS_NAME, DN, Row, RowRef, ShapeTable, Value, write_object};
 
 const OWN: u8 = 0;
@@ -100,7 +100,7 @@ impl LeafRows {
         for (i, row) in self.rows.iter().enumerate() {
             starts.push(cells.len());
             let mut rest = &self.values[self.range(i, |row| row.values)];
-            cells.extend((0..shapes.get(row.shape).len()).map(|_| split_value(&mut rest)));
+            cells.extend((0..shapes.get(row.shape).len()).map(|_| take_encoded(&mut rest)));
         }
         let mut usual: Vec<Vec<Option<&[u8]>>> = Vec::with_capacity(used.len());
         let mut columns: Vec<Vec<u8>> = Vec::with_capacity(used.len());
@@ -167,16 +167,6 @@ fn majority<'a>(values: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Opti
     }
     let (rows, agree) = (values.len(), values.filter(|value| *value == leader).count());
     (agree * 2 > rows).then_some(leader)
-}
-
-/// Takes one encoded value, header and all, off the front of `rest`.
-fn split_value<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
-    let whole = *rest;
-    let header = take_varint(rest);
-    let len = whole.len() - rest.len() + value_len(header);
-    let (value, tail) = whole.split_at(len);
-    *rest = tail;
-    value
 }
 
 /// A leaf, read from its bytes.
@@ -369,10 +359,10 @@ impl<'a> LeafRow<'a> {
             USUAL => {
                 let is_own = bits[bit / 8] >> (bit % 8) & 1 == 1;
                 bit += 1;
-                Some(if is_own { split_value(&mut own) } else { &self.leaf.bytes[shape.usual[bit - 1].clone()] })
+                Some(if is_own { take_encoded(&mut own) } else { &self.leaf.bytes[shape.usual[bit - 1].clone()] })
             }
             KEY => None,
-            _ => Some(split_value(&mut own)),
+            _ => Some(take_encoded(&mut own)),
         })
     }
 
@@ -430,10 +420,7 @@ impl<'a> LeafRow<'a> {
 
     /// Copies the row out of the leaf.
     pub(crate) fn to_row(self, shapes: &mut ShapeTable) -> Row {
-        let shape = shapes.intern_encoded(self.encoded_names());
-        let mut values = Vec::with_capacity(1024);
-        self.put_values(&mut values);
-        Row { shape: std::sync::Arc::clone(shapes.get(shape)), values: values.into() }
+        shapes.make_row(self.encoded_names(), |values| self.put_values(values))
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from typing import (
     Any,
     Callable,
@@ -15,6 +16,7 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
+    TypeVar,
     Union,
     cast,
 )
@@ -50,6 +52,8 @@ from ._sources import Apic, Question, Recorded, Simulator
 from ._time_machine import Input, Reference, Table, TimeMachine, reference_text
 
 __all__ = ["LocalTimeMachine", "open"]
+
+_T = TypeVar("_T")
 
 
 def open(address: Union[str, os.PathLike[str]], *, create: bool = True) -> LocalTimeMachine:
@@ -397,8 +401,7 @@ class _LocalDiff:
                 yield Change(entry, rows)
 
     def entries(self) -> Iterator[Dict[str, Any]]:
-        for batch in _fabrik.change_batches(self._store, self._compared()):
-            yield from batch
+        return _flat(lambda: _fabrik.change_batches(self._store, self._compared()))
 
     def write(self, path: Optional[Path]) -> Optional[str]:
         return _fabrik.write_changes(self._store, self._compared(), None if path is None else os.fspath(path))
@@ -426,8 +429,7 @@ class _LocalRows:
         return self._snapshot
 
     def rows(self) -> Iterator[Dict[str, Any]]:
-        for batch in _fabrik.row_batches(self._store, str(self._snapshot.id)):
-            yield from batch
+        return _flat(lambda: _fabrik.row_batches(self._store, str(self._snapshot.id)))
 
     def write(self, path: Optional[Path]) -> Optional[str]:
         return _fabrik.write_rows(self._store, str(self._snapshot.id), None if path is None else os.fspath(path))
@@ -444,3 +446,12 @@ class _LocalRows:
 
 def _rows_of(machine: LocalTimeMachine, snapshot: Snapshot) -> _LocalRows:
     return _LocalRows(machine._store, snapshot)
+
+
+def _flat(begin: Callable[[], Iterable[List[_T]]]) -> Iterator[_T]:
+    """Gives what is in batches, without a step of Python's own for each; the first step calls ``begin``."""
+
+    def batches() -> Iterator[List[_T]]:
+        yield from begin()
+
+    return chain.from_iterable(batches())
