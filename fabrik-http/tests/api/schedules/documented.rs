@@ -154,7 +154,9 @@ async fn executions_have_every_documented_field_and_cannot_be_changed() {
         assert!(begun.get(name).is_some(), "{name}: {begun}");
     }
     let path = format!("{EXECUTIONS}{}/", begun["execution_ids"][0].as_str().unwrap());
-    assert_eq!(lab.get(&path).await["status"], "pending");
+    // It is taken up at once, so how far it has come depends on who is faster.
+    let early = lab.get(&path).await;
+    assert!(["pending", "running", "success"].contains(&early["status"].as_str().unwrap()), "{early}");
     run_jobs(&lab.server.state).await;
 
     let execution = lab.get(&path).await;
